@@ -1,6 +1,11 @@
 """Build of the two extensions; everything else is in pyproject.toml.
 
-Environment: TSUNAMI_SANITIZE=address|thread builds for that sanitizer; TSUNAMI_OPT overrides -O2.
+Environment:
+
+TSUNAMI_SANITIZE=address|thread  build for that sanitizer (`make asan`, `make tsan`)
+TSUNAMI_OPT=-O1                  instead of -O2
+TSUNAMI_EXTENSIONS=0             leave the extensions out: the Makefile installs the Python part once, as a link to the
+                                 checkout, and builds the extensions in place, where only what has changed is built again
 """
 
 import os
@@ -9,51 +14,64 @@ import platform
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-SANITIZE = os.environ.get("TSUNAMI_SANITIZE", "")
-flags = [os.environ.get("TSUNAMI_OPT", "-O2"), "-std=c11", "-fno-strict-aliasing", "-Wno-unused-function"]
-links: list[str] = []
-if SANITIZE == "address":
-    flags = ["-O1", "-g", "-std=c11", "-fno-strict-aliasing", "-fno-omit-frame-pointer"]
-    flags += ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
-    links = ["-fsanitize=address,undefined"]
-elif SANITIZE == "thread":
-    flags = ["-O1", "-g", "-std=c11", "-fno-strict-aliasing", "-fsanitize=thread"]
-    links = ["-fsanitize=thread"]
+ROOT = "src_cython/tsunami"
+NAMES = ("_core", "_wire")
+DIRECTIVES = {
+    "language_level": 3,
+    "binding": True,
+    "boundscheck": False,
+    "wraparound": False,
+    "cdivision": True,
+    "initializedcheck": False,
+    "auto_pickle": False,
+    "embedsignature": False,
+    "freethreading_compatible": True,
+}
 
-HEADERS = [f"src_cython/c/{name}" for name in sorted(os.listdir("src_cython/c")) if name.endswith(".h")]
+
+def compiler_flags(sanitize: str) -> tuple[list[str], list[str]]:
+    """Flags of the compiler and of the linker. The engine casts between bytes and words: no strict aliasing."""
+    common = ["-std=c11", "-fno-strict-aliasing", "-Wno-unused-function"]
+    if sanitize == "address":
+        # float-cast-overflow and the like stay fatal; so is everything else: a finding must stop the run.
+        links = ["-fsanitize=address,undefined"]
+        return [*common, "-O1", "-g", "-fno-omit-frame-pointer", *links, "-fno-sanitize-recover=undefined"], links
+    if sanitize == "thread":
+        links = ["-fsanitize=thread"]
+        return [*common, "-O1", "-g", "-fno-omit-frame-pointer", *links], links
+    if sanitize:
+        raise SystemExit(f"TSUNAMI_SANITIZE={sanitize}: it must be address or thread")
+    return [*common, os.environ.get("TSUNAMI_OPT", "-O2")], []
+
+
+def files(directory: str, *endings: str) -> list[str]:
+    return sorted(f"{directory}/{name}" for name in os.listdir(directory) if name.endswith(endings))
 
 
 def extension(name: str) -> Extension:
-    root = f"src_cython/tsunami/{name}.pyx"
-    parts = sorted(
-        f"src_cython/tsunami/{part}" for part in os.listdir("src_cython/tsunami") if part.endswith((".pxi", ".pxd"))
-    )
+    compile_args, link_args = compiler_flags(os.environ.get("TSUNAMI_SANITIZE", ""))
     return Extension(
         f"tsunami.{name}",
-        [root],
+        [f"{ROOT}/{name}.pyx"],
         include_dirs=["src_cython/c"],
-        depends=parts + HEADERS,
-        extra_compile_args=flags,
-        extra_link_args=links,
+        depends=files(ROOT, ".pxi", ".pxd") + files("src_cython/c", ".h"),
+        extra_compile_args=compile_args,
+        extra_link_args=link_args,
         libraries=[] if platform.system() == "Darwin" else ["pthread"],
     )
 
 
-names = [n for n in ("_core", "_wire") if os.path.exists(f"src_cython/tsunami/{n}.pyx")]
-setup(
-    ext_modules=cythonize(
+def extensions() -> list[Extension]:
+    if os.environ.get("TSUNAMI_EXTENSIONS") == "0":
+        return []
+    names = [name for name in NAMES if os.path.exists(f"{ROOT}/{name}.pyx")]
+    return cythonize(
         [extension(name) for name in names],
+        nthreads=len(names),
         include_path=["src_cython"],
-        compiler_directives={
-            "language_level": 3,
-            "binding": True,
-            "boundscheck": False,
-            "wraparound": False,
-            "cdivision": True,
-            "initializedcheck": False,
-            "auto_pickle": False,
-            "embedsignature": False,
-            "freethreading_compatible": True,
-        },
+        compiler_directives=DIRECTIVES,
     )
-)
+
+
+if __name__ == "__main__":  # cythonize's processes may import this file again
+    setup(ext_modules=extensions(), options={"build_ext": {"parallel": len(NAMES)}})

@@ -1,0 +1,90 @@
+"""Erlang's ETS for Python: tables that threads share, in process, and over RESP by way of `tsunami_server`.
+
+A table holds rows; a row is a tuple of terms, and the element at `keypos` is its key. What goes in is copied in, what
+comes out is copied out: changing a list after it was inserted changes nothing in the table.
+
+>>> import tsunami
+>>> users = tsunami.new("users", type="set")
+>>> users.insert([(1, "alice", 30), (2, "bob", 25)])      # all rows or none, and nobody sees half of them
+True
+>>> users.lookup(1)
+[(1, 'alice', 30)]
+>>> users.update_counter(1, (2, +1))                        # atomic, whoever else writes
+31
+>>> users[2]
+(2, 'bob', 25)
+>>> 3 in users, len(users)
+(False, 2)
+>>> tsunami.whereis("users") is users
+True
+>>> users.delete()
+True
+
+This file only gathers the public names; the engine behind them is `tsunami._core`. Positions count from 0 here, and
+from 1 over RESP, as ETS has them. Every error is a `TsunamiError`, and also the builtin that one would expect.
+"""
+
+from typing import Literal, TypeAlias
+
+from tsunami._core import (
+    END_OF_TABLE,
+    AccessDenied,
+    Atom,
+    BadArgument,
+    BadKey,
+    BadPosition,
+    BadType,
+    Bits,
+    Fun,
+    ImproperList,
+    NoSuchTable,
+    Pid,
+    Port,
+    Reference,
+    Table,
+    TableExists,
+    TermTooLarge,
+    TsunamiError,
+    all,
+    keyspace,
+    new,
+    register_term,
+    whereis,
+)
+
+__version__ = "0.1.0"
+
+Row: TypeAlias = tuple[object, ...]
+TableType: TypeAlias = Literal["set", "bag", "duplicate_bag"]
+
+__all__ = [
+    # tables
+    "Table",
+    "new",
+    "whereis",
+    "all",
+    "keyspace",
+    "END_OF_TABLE",
+    "Row",
+    "TableType",
+    # terms that Python has no type for, and your own
+    "Atom",
+    "Bits",
+    "ImproperList",
+    "Pid",
+    "Reference",
+    "Port",
+    "Fun",
+    "register_term",
+    # errors
+    "TsunamiError",
+    "NoSuchTable",
+    "TableExists",
+    "BadKey",
+    "BadPosition",
+    "BadArgument",
+    "BadType",
+    "TermTooLarge",
+    "AccessDenied",
+    "__version__",
+]
