@@ -1,0 +1,99 @@
+# One verb per act: serve test check bench stress asan tsan docs. Each makes what it needs, once, and says so.
+#
+#   make serve ARGS='--port 7000'      arguments go through ARGS; so do pytest's: make test ARGS='-k counter'
+#   make test JOBS=1                   number of test processes
+#
+# What has been made is remembered by stamps in .venv/stamps and build/: remove a directory, and it is made again.
+
+PYTHON ?= python3
+VENV   ?= .venv
+JOBS   ?= 2
+ARGS   ?=
+
+BIN    := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+ENGINE := $(wildcard src_cython/tsunami/*.pyx src_cython/tsunami/*.pxi src_cython/tsunami/*.pxd src_cython/c/*.h) setup.py
+PYTEST := -n $(JOBS) --dist worksteal
+SAY    := @echo "tsunami:"
+PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check
+
+export PYTHON
+
+serve: $(STAMPS)/engine
+	$(SAY) "serving; Ctrl-C ends it, make serve ARGS=--help says what else there is"
+	@exec $(BIN)/tsunami-server $(ARGS)
+
+test: $(STAMPS)/engine $(STAMPS)/test $(STAMPS)/peers
+	$(SAY) "running the tests"
+	@$(BIN)/python -m pytest $(PYTEST) $(ARGS)
+
+check: $(STAMPS)/engine $(STAMPS)/dev build/path
+	$(SAY) "checking style, types, stubs, layers"
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/cython-lint src_cython
+	$(BIN)/mypy -p tsunami -p tsunami_server
+	MYPYPATH=build/path $(BIN)/stubtest --mypy-config-file pyproject.toml --allowlist tools/stubtest.allow tsunami._core tsunami._wire
+	$(BIN)/python -m pytest -q tests/test_layers.py
+
+bench: $(STAMPS)/engine $(STAMPS)/bench $(STAMPS)/peers
+	$(SAY) "measuring; the figures go to bench/results"
+	@$(BIN)/python bench/run.py $(ARGS)
+
+stress: $(STAMPS)/engine $(STAMPS)/test $(STAMPS)/peers
+	$(SAY) "running the tests long: many more examples, rows and rounds"
+	@TSUNAMI_PROFILE=stress $(BIN)/python -m pytest $(PYTEST) --timeout 3600 --ignore tests/test_install.py $(ARGS)
+
+asan: build/asan.stamp $(STAMPS)/test $(STAMPS)/peers
+	$(SAY) "running the tests against the address- and undefined-behaviour-sanitized build"
+	@tools/sanitized address $(BIN)/pytest $(PYTEST) --timeout 900 --ignore tests/test_install.py $(ARGS)
+
+tsan: build/tsan.stamp
+	$(SAY) "running the threads' tests against the thread-sanitized build"
+	@tools/sanitized thread build/tsan-venv/bin/pytest --timeout 1800 -m threads $(ARGS)
+
+docs: $(STAMPS)/engine $(STAMPS)/test $(STAMPS)/peers
+	$(SAY) "writing docs/commands.md, running the examples"
+	@$(BIN)/python -m tsunami_server.docs
+	@$(BIN)/python -m pytest -q tests/test_docs.py $(ARGS)
+
+.PHONY: serve test check bench stress asan tsan docs
+
+# ---- what the verbs need
+
+$(STAMPS)/venv:
+	$(SAY) "making the virtual environment $(VENV)"
+	@tools/need build
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@mkdir -p $(@D) && touch $@
+
+# The Python part is installed as a link to this checkout; the extensions are built in place (see setup.py).
+$(STAMPS)/link: $(STAMPS)/venv pyproject.toml
+	$(SAY) "installing the build's dependencies"
+	@$(BIN)/python tools/requires.py | $(PIP) -r /dev/stdin
+	@TSUNAMI_EXTENSIONS=0 $(PIP) --no-build-isolation --no-deps -e .
+	@touch $@
+
+$(STAMPS)/engine: $(STAMPS)/link $(ENGINE)
+	$(SAY) "building the engine (one or two minutes the first time)"
+	@$(BIN)/python setup.py -q build_ext --inplace
+	@touch $@
+
+$(STAMPS)/test $(STAMPS)/dev $(STAMPS)/bench: $(STAMPS)/%: $(STAMPS)/link
+	$(SAY) "installing what '$*' needs"
+	@TSUNAMI_EXTENSIONS=0 $(PIP) --no-build-isolation -e '.[$*]'
+	@touch $@
+
+# No stamp where a peer is missing, so that the next run looks again.
+$(STAMPS)/peers: $(STAMPS)/venv tools/need
+	@tools/need peers
+	@TSUNAMI_PEERS=required tools/need peers 2>/dev/null && touch $@ || true
+
+# mypy knows packages by the names of their directories.
+build/path: $(STAMPS)/venv
+	@mkdir -p $@ && ln -sfn ../../tsunami $@/tsunami && ln -sfn ../../server $@/tsunami_server
+
+build/asan.stamp: $(STAMPS)/link $(ENGINE) $(wildcard tsunami/* server/*.py server/commands/*.py)
+	$(SAY) "building for the address and undefined-behaviour sanitizers, in build/asan"
+	@TSUNAMI_SANITIZE=address $(BIN)/python setup.py -q build --build-base build/asan --build-lib build/asan/lib
+	@touch $@

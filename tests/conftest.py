@@ -1,0 +1,52 @@
+"""What holds for every test: hypothesis profiles, peers, which build is under test, a report of hangs.
+
+Fixtures here are of general use; those of one subject stand in its test file, and plain helpers in `_support.py`.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from _support import PEERS, PEERS_REQUIRED, PROFILE, effort, free_port
+from hypothesis import HealthCheck, settings
+
+# Slow machines are no failure of the code: pytest-timeout ends what hangs. Under CI the same examples run every time, so that
+# a change is never blamed for an example it did not see; `make stress` and developers' runs go looking for new ones.
+_COMMON = settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], print_blob=True
+)
+settings.register_profile("default", _COMMON, max_examples=effort(100))
+settings.register_profile("ci", _COMMON, max_examples=effort(100), derandomize=True)
+settings.register_profile("stress", _COMMON, max_examples=effort(100), stateful_step_count=100)
+settings.register_profile("sanitized", _COMMON, max_examples=effort(100), derandomize=True)
+settings.load_profile(PROFILE)
+
+
+def pytest_sessionstart() -> None:
+    missing = [program for program in PEERS if shutil.which(program) is None]
+    if PEERS_REQUIRED and missing:
+        pytest.exit(f"missing peers, which are required here: {', '.join(missing)}", returncode=3)
+
+
+def pytest_report_header() -> list[str]:
+    import tsunami._core
+
+    return [f"tsunami: {tsunami._core.__file__}, profile {PROFILE}"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _the_build_under_test() -> Iterator[None]:
+    """Under a sanitizer (tools/sanitized): the build that it names is what was imported, not the normal one."""
+    import tsunami._core
+
+    if build := os.environ.get("TSUNAMI_BUILD"):
+        assert Path(tsunami._core.__file__).is_relative_to(build)
+    yield
+
+
+@pytest.fixture(name="free_port")
+def _free_port() -> int:
+    """A TCP port of the loopback that is free."""
+    return free_port()
