@@ -1,0 +1,456 @@
+"""The oracle: what a table does, told in plain Python, with nothing that could make it fast.
+
+What it is: the shortest complete description of ETS's semantics as Tsunami offers them (positions from 0 on, errors by
+class and `cause`). `tests/test_machine.py` runs every table type against it, step by step.
+
+What it is not: an account of how the engine does anything. It knows no stripes, no packed terms and no locks, and since
+every method runs alone, "atomic" needs no words here. It does not say what a walk's order is either; that is `place`:
+
+* `place(key)` is where a key stands in a walk, as something that sorts. Two keys with equal places are one key. A hash table's place
+  is exact (`1` and `1.0` stand apart); an ordered table's would be the term order (`1` and `1.0` stand in one place).
+
+What must stay true:
+
+1. `rows` has no empty list: a key is there if and only if it has rows.
+2. The rows of one key stand in the order of their insertion, oldest first; a set has exactly one.
+3. A place in `ghosts` has no rows: it was deleted while the table was fixed. No ghosts in a table that is not fixed.
+4. A call that raises has changed nothing: every method checks first and changes then.
+"""
+
+import copy
+import math
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from sortedcontainers import SortedDict
+
+from tsunami import END_OF_TABLE, Atom, BadArgument, BadKey, BadPosition, BadType, NoSuchTable
+
+Row = tuple[Any, ...]
+SCALARS = (bool, type(None), int, float, str, bytes, Atom)
+
+
+def exact_key(term: Any) -> Any:
+    """Spell a term so that `==` of two spellings is `=:=` of the terms, and so that spellings of one type sort."""
+    match term:
+        case None | True | False:
+            return ("atom", {None: "nil", True: "true", False: "false"}[term])
+        case Atom():
+            return ("atom", term.name)
+        case int():
+            return ("int", int(term))
+        case float():
+            return ("float", struct.pack(">d", term))
+        case str():
+            return ("binary", term.encode())
+        case bytes() | bytearray() | memoryview():
+            return ("binary", bytes(term))
+        case tuple():
+            return ("tuple", tuple(map(exact_key, term)))
+        case list():
+            return ("list", tuple(map(exact_key, term)))
+        case dict():
+            pairs = [(exact_key(k), exact_key(v)) for k, v in term.items()]
+            return ("map", tuple(sorted(pairs, key=repr)))
+    return ("object", id(term))
+
+
+def shown(term: Any) -> Any:
+    """Spell a term so that `==` means: a Python program could not tell the two apart (text and bytes differ here)."""
+    match term:
+        case tuple() | list():
+            return (type(term).__name__, tuple(map(shown, term)))
+        case dict():
+            return ("dict", tuple(sorted(((shown(k), shown(v)) for k, v in term.items()), key=repr)))
+        case float():
+            return ("float", struct.pack(">d", term))
+        case bool() | None | int() | str() | bytes():
+            return (type(term).__name__, term)
+        case bytearray() | memoryview():
+            return ("bytes", bytes(term))
+    return exact_key(term)
+
+
+def copied(term: Any) -> Any:
+    """Copy what can change; a reference term stays the object it is."""
+    match term:
+        case tuple():
+            return tuple(map(copied, term))
+        case list():
+            return list(map(copied, term))
+        case dict():
+            return {copied(k): copied(v) for k, v in term.items()}
+        case bytearray() | memoryview():
+            return bytes(term)
+    return term
+
+
+def check_key(term: Any) -> None:
+    """A key holds no NaN and no reference term, at any depth."""
+    match term:
+        case float() if math.isnan(term):
+            raise BadArgument(f"NaN cannot be a key: {term!r}")
+        case tuple() | list():
+            for part in term:
+                check_key(part)
+        case dict():
+            for pair in term.items():
+                check_key(pair)
+        case _ if exact_key(term)[0] == "object":
+            raise BadType(f"{type(term).__name__} cannot be a key")
+
+
+def is_integer(term: Any) -> bool:
+    return isinstance(term, int) and not isinstance(term, bool)
+
+
+class Model:
+    """One table."""
+
+    def __init__(
+        self, type: str = "set", *, keypos: int = 0, place: Callable[[Any], Any] = lambda key: repr(exact_key(key))
+    ) -> None:
+        self.type = type
+        self.keypos = keypos
+        self.place = place
+        self.bag = type in ("bag", "duplicate_bag")
+        self.rows: SortedDict[Any, list[Row]] = SortedDict()
+        self.deadlines: dict[Any, int] = {}
+        self.ghosts: set[Any] = set()
+        self.fixations = 0
+        self.dropped = False
+
+    # ---- the steps of which everything is made
+
+    def _alive(self) -> None:
+        if self.dropped:
+            raise NoSuchTable("the table has been deleted", cause="id")
+
+    def _place(self, key: Any) -> Any:
+        check_key(key)
+        return self.place(key)
+
+    def _place_of(self, row: Row) -> Any:
+        return self.place(row[self.keypos])
+
+    def _check_row(self, row: Any) -> None:
+        if not isinstance(row, tuple):
+            raise BadType(f"a row is a tuple, not {row!r}")
+        if len(row) <= self.keypos:
+            raise BadArgument(f"{row!r} has no element {self.keypos}, the key's")
+        check_key(row[self.keypos])
+
+    def _batch(self, rows: Any) -> list[Row]:
+        batch = rows if isinstance(rows, list) else [rows]
+        for row in batch:
+            self._check_row(row)
+        return batch
+
+    def _find(self, key: Any) -> list[Row]:
+        return self.rows.get(self._place(key), [])
+
+    def _put(self, row: Row) -> None:
+        place, row = self._place_of(row), copied(row)
+        there = self.rows.get(place, [])
+        if self.type == "bag" and exact_key(row) in map(exact_key, there):
+            return  # it keeps its place
+        self.rows[place] = [*there, row] if self.bag else [row]
+        self.deadlines.pop(place, None)
+        self.ghosts.discard(place)
+
+    def _keep(self, place: Any, rows: list[Row]) -> None:
+        """Leave `rows` of what stands at `place`."""
+        if rows:
+            self.rows[place] = rows
+        elif self.rows.pop(place, None):
+            self.deadlines.pop(place, None)
+            if self.fixations:
+                self.ghosts.add(place)
+
+    # ---- writing
+
+    def insert(self, rows: Any) -> bool:
+        self._alive()
+        for row in self._batch(rows):
+            self._put(row)
+        return True
+
+    def insert_new(self, rows: Any) -> bool:
+        self._alive()
+        batch = self._batch(rows)
+        if any(
+            self._place_of(row) in self.rows for row in batch
+        ):  # the state before the call: the list may repeat a key
+            return False
+        for row in batch:
+            self._put(row)
+        return True
+
+    def delete(self, key: Any) -> bool:
+        self._alive()
+        self._keep(self._place(key), [])
+        return True
+
+    def delete_object(self, row: Row) -> bool:
+        self._alive()
+        self._check_row(row)
+        place, unwanted = self._place_of(row), exact_key(row)
+        self._keep(place, [other for other in self.rows.get(place, []) if exact_key(other) != unwanted])
+        return True
+
+    def delete_all_objects(self) -> bool:
+        self._alive()
+        for place in list(self.rows):
+            self._keep(place, [])
+        return True
+
+    def take(self, key: Any) -> list[Row]:
+        rows = self.lookup(key)
+        self.delete(key)
+        return rows
+
+    def drop(self) -> bool:
+        """delete/1: the table itself."""
+        self._alive()
+        self.rows.clear()
+        self.dropped = True
+        return True
+
+    def _start(self, key: Any, default: Any) -> Row | None:
+        """The row that an update starts from: the stored one, or the default with its key element replaced."""
+        for row in self._find(key):
+            return row
+        if default is None:
+            return None
+        if len(default) <= self.keypos:
+            raise BadArgument(f"the default {default!r} has no element {self.keypos}, the key's")
+        return (*default[: self.keypos], key, *default[self.keypos + 1 :])
+
+    def _store(self, row: Row) -> None:
+        """Put an updated row in the old one's place; its deadline stays, and so does the stored key."""
+        place = self._place_of(row)
+        self.rows[place] = [copied(row)]
+        self.ghosts.discard(place)
+
+    def _check_position(self, position: int, row: Row) -> None:
+        if position == self.keypos:
+            raise BadPosition(f"position {position} is the key's", cause="keypos")
+        if not 0 <= position < len(row):
+            raise BadPosition(f"no position {position} in {row!r}", cause="position")
+
+    def update_counter(self, key: Any, what: Any, default: Any = None) -> Any:
+        self._alive()
+        if default is not None and not isinstance(default, tuple):
+            raise BadType(f"the default is a row, not {default!r}")
+        if self.bag:
+            raise BadArgument(f"a {self.type} has no counters", cause="table_type")
+        row = self._start(key, default)
+        if row is None:
+            raise BadKey(f"no row with the key {key!r}", cause="badkey")
+        steps = [(self.keypos + 1, what)] if is_integer(what) else what if isinstance(what, list) else [what]
+        for step in steps:
+            self._check_counter_step(step, row)
+        new, results = list(row), []
+        for position, increment, *limit in steps:
+            value = new[position] + increment
+            if limit and (value > limit[0] if increment >= 0 else value < limit[0]):
+                value = limit[1]
+            new[position] = value
+            results.append(value)
+        self._store(tuple(new))
+        return results if isinstance(what, list) else results[0]
+
+    def _check_counter_step(self, step: Any, row: Row) -> None:
+        if not isinstance(step, tuple):
+            raise BadType(f"a step is a tuple, not {step!r}")
+        if len(step) not in (2, 4):
+            raise BadArgument(f"a step has two or four elements, not {step!r}")
+        if not all(map(is_integer, step)):
+            raise BadType(f"a step holds integers only: {step!r}")
+        self._check_position(step[0], row)
+        if not is_integer(row[step[0]]):
+            raise BadArgument(f"{row[step[0]]!r} is no integer")
+
+    def update_element(self, key: Any, what: Any, default: Any = None) -> bool:
+        self._alive()
+        if default is not None and not isinstance(default, tuple):
+            raise BadType(f"the default is a row, not {default!r}")
+        if self.bag:
+            raise BadArgument(f"a {self.type} has no single row to update")
+        row = self._start(key, default)
+        if row is None:
+            return False
+        pairs = what if isinstance(what, list) else [what]
+        for pair in pairs:
+            if not isinstance(pair, tuple):
+                raise BadType(f"not a position and a value: {pair!r}")
+            if len(pair) != 2:
+                raise BadArgument(f"not a position and a value: {pair!r}")
+            if not is_integer(pair[0]):
+                raise BadType(f"a position is an integer, not {pair[0]!r}")
+            self._check_position(pair[0], row)
+        new = list(row)
+        for position, value in pairs:
+            new[position] = value
+        self._store(tuple(new))
+        return True
+
+    # ---- reading
+
+    def lookup(self, key: Any) -> list[Row]:
+        self._alive()
+        return copied(self._find(key))
+
+    def member(self, key: Any) -> bool:
+        self._alive()
+        return bool(self._find(key))
+
+    def lookup_element(self, key: Any, position: Any, *default: Any) -> Any:
+        self._alive()
+        if not is_integer(position):
+            raise BadType(f"a position is an integer, not {position!r}")
+        if position < 0:
+            raise BadArgument(f"no position {position}")
+        rows = self._find(key)
+        if not rows:
+            if default:
+                return default[0]
+            raise BadKey(f"no row with the key {key!r}", cause="badkey")
+        if any(len(row) <= position for row in rows):
+            raise BadArgument(f"no position {position} in {rows!r}")
+        elements = [copied(row[position]) for row in rows]
+        return elements if self.bag else elements[0]
+
+    def tab2list(self) -> list[Row]:
+        self._alive()
+        return copied([row for rows in self.rows.values() for row in rows])
+
+    def foldl(self, function: Callable[[Row, Any], Any], acc: Any) -> Any:
+        for row in self.tab2list():
+            acc = function(row, acc)
+        return acc
+
+    def foldr(self, function: Callable[[Row, Any], Any], acc: Any) -> Any:
+        """Keys as foldl has them (in a hash table there is no other direction), the rows of one key youngest first."""
+        self._alive()
+        for row in copied([row for rows in self.rows.values() for row in reversed(rows)]):
+            acc = function(row, acc)
+        return acc
+
+    # ---- walking
+
+    def _key_at(self, index: int) -> Any:
+        return copied(self.rows.values()[index][0][self.keypos]) if index < len(self.rows) else END_OF_TABLE
+
+    def first(self) -> Any:
+        self._alive()
+        return self._key_at(0)
+
+    def next(self, key: Any) -> Any:
+        self._alive()
+        place = self._place(key)
+        if place not in self.rows and place not in self.ghosts:
+            raise BadKey(f"no row with the key {key!r}")
+        return self._key_at(self.rows.bisect_right(place))
+
+    def first_lookup(self) -> Any:
+        return self._with_rows(self.first())
+
+    def next_lookup(self, key: Any) -> Any:
+        return self._with_rows(self.next(key))
+
+    def _with_rows(self, key: Any) -> Any:
+        return key if key is END_OF_TABLE else (key, self.lookup(key))
+
+    last, prev, last_lookup, prev_lookup = first, next, first_lookup, next_lookup  # as hash tables have it
+
+    def safe_fixtable(self, fix: Any) -> bool:
+        self._alive()
+        if not isinstance(fix, bool):
+            raise BadType(f"True or False, not {fix!r}")
+        self.fixations = max(0, self.fixations + (1 if fix else -1))
+        if not self.fixations:
+            self.ghosts.clear()
+        return True
+
+    # ---- batches, and the container protocol
+
+    def insert_many(self, rows: Iterable[Row]) -> int:
+        return sum(self.insert(row) for row in rows)
+
+    def lookup_many(self, keys: Iterable[Any]) -> list[list[Row]]:
+        return [self.lookup(key) for key in keys]
+
+    def member_many(self, keys: Iterable[Any]) -> list[bool]:
+        return [self.member(key) for key in keys]
+
+    def init_table(self, rows: Iterable[Row]) -> bool:
+        self.delete_all_objects()
+        self.insert_many(rows)
+        return True
+
+    def __len__(self) -> int:
+        return len(self.tab2list())
+
+    def _got(self, rows: list[Row]) -> Any:
+        return rows if self.bag else rows[0]
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        return self._got(rows) if (rows := self.lookup(key)) else default
+
+    def pop(self, key: Any, *default: Any) -> Any:
+        rows = self.take(key)
+        if not rows and not default:
+            raise BadKey(f"no row with the key {key!r}", cause="badkey")
+        return self._got(rows) if rows else default[0]
+
+    def __getitem__(self, key: Any) -> Any:
+        if not self.member(key):
+            raise BadKey(f"no row with the key {key!r}", cause="badkey")
+        return self.get(key)
+
+    def __setitem__(self, key: Any, row: Row) -> None:
+        self._alive()
+        self._check_row(row)
+        if self._place(key) != self._place_of(row):
+            raise BadArgument(f"{row!r} does not carry the key {key!r}")
+        self.insert(row)
+
+    def __delitem__(self, key: Any) -> None:
+        self.pop(key)
+
+    def __contains__(self, key: Any) -> bool:
+        return self.member(key)
+
+    # ---- for commands of several steps
+
+    def entry(self, key: Any) -> tuple[Row, int | None] | None:
+        rows = self.lookup(key)
+        return (rows[0], self.deadlines.get(self._place(key))) if rows else None
+
+    def copy(self) -> "Model":
+        other = copy.copy(self)
+        other.rows, other.deadlines, other.ghosts = self.rows.copy(), dict(self.deadlines), set(self.ghosts)
+        return other
+
+
+def commit(
+    checks: Sequence[tuple[Model, Any, Row | None, int | None]],
+    puts: Sequence[tuple[Model, Row, int | None]],
+    erases: Sequence[tuple[Model, Any]],
+) -> bool:
+    """If every key is as its check says, put and erase; otherwise change nothing and answer False."""
+    for table, key, row, deadline in checks:
+        found = table.entry(key)
+        if (found is None) != (row is None):
+            return False
+        if found is not None and (exact_key(found[0]), found[1]) != (exact_key(row), deadline):
+            return False
+    for table, row, deadline in puts:
+        table.insert(row)
+        if deadline is not None:
+            table.deadlines[table._place_of(row)] = deadline
+    for table, key in erases:
+        table.delete(key)
+    return True
