@@ -4,8 +4,8 @@ Environment:
 
 TSUNAMI_SANITIZE=address|thread  build for that sanitizer (`make asan`, `make tsan`)
 TSUNAMI_OPT=-O1                  instead of -O2
-TSUNAMI_EXTENSIONS=0             leave the extensions out: the Makefile installs the Python part once, as a link to the
-                                 checkout, and builds the extensions in place, where only what has changed is built again
+TSUNAMI_EXTENSIONS=0             leave the extensions out: the Makefile installs the Python part once, as a link to
+                                 the checkout, and builds the extensions in place, each time only what has changed
 """
 
 import os
@@ -54,7 +54,7 @@ def extension(name: str) -> Extension:
         f"tsunami.{name}",
         [f"{ROOT}/{name}.pyx"],
         include_dirs=["src_cython/c"],
-        depends=files(ROOT, ".pxi", ".pxd") + files("src_cython/c", ".h"),
+        depends=["setup.py", *files(ROOT, ".pxi", ".pxd"), *files("src_cython/c", ".h")],
         extra_compile_args=compile_args,
         extra_link_args=link_args,
         libraries=[] if platform.system() == "Darwin" else ["pthread"],

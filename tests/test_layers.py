@@ -1,0 +1,206 @@
+"""Imports, cimports and includes go down only (docs/architecture.md, "Rooms").
+
+Read from the sources, without importing or building anything. The tables at the top are the rule; a file that is in
+none of them fails, so that a new room is given its place here when it is made.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ENGINE = ROOT / "src_cython" / "tsunami"
+
+# ---- the rule, for Python: a module may import modules of its own line of a lower line, and never of a higher one.
+# Within a line modules do not know each other, except in the packages that are written with a star: those share a base.
+FLOORS: list[set[str]] = [
+    {"tsunami._core"},
+    {"tsunami"},
+    {"tsunami._wire", "tsunami.literal", "tsunami.cli"},
+    {"tsunami_server.config", "tsunami_server.terms"},
+    {"tsunami_server.command", "tsunami_server.keyspace"},
+    {"tsunami_server.session"},
+    {"tsunami_server.commands.*"},
+    {"tsunami_server.transport", "tsunami_server.docs"},
+    {"tsunami_server.app"},
+    {"tsunami_server.embed"},
+    {"tsunami_server"},
+    {"tsunami_server.__main__"},
+]
+
+# The outside world, and the only modules that may touch it.
+SOCKETS = {"asyncio", "uvloop", "socket", "selectors", "select", "ssl", "socketserver"}
+MAY_USE_SOCKETS = {
+    "tsunami.cli": "a client, with a socket of its own",
+    "tsunami._wire": "the stub names the base class of NativeSelector",
+    "tsunami_server.transport": "sockets -> Conn",
+    "tsunami_server.app": "listens",
+    "tsunami_server.embed": "runs the app in a thread or in the program's own loop",
+    "tsunami_server.__main__": "runs the app",
+}
+
+# ---- the rule, for the engine: what each extension may cimport of ours.
+CIMPORTS = {"_core": set[str](), "_wire": {"tsunami._core"}}
+
+# Names that a floor uses although a higher floor defines them: name -> why. There should be few.
+FORWARD_HOOKS: dict[str, str] = {}
+
+
+# ---- Python
+
+
+def modules() -> dict[str, Path]:
+    """Every module of both packages by the name it is imported by; for the extensions, their stubs."""
+    found = {}
+    for package, directory in (("tsunami", ROOT / "tsunami"), ("tsunami_server", ROOT / "server")):
+        for path in [*directory.rglob("*.py"), *directory.glob("*.pyi")]:
+            parts = [package, *path.relative_to(directory).with_suffix("").parts]
+            found[".".join(parts).removesuffix(".__init__")] = path
+    return found
+
+
+def floor_of(module: str) -> int:
+    for number, floor in enumerate(FLOORS):
+        if module in floor or any(name.endswith(".*") and (module + ".").startswith(name[:-1]) for name in floor):
+            return number
+    raise LookupError(f"{module} has no place in FLOORS")
+
+
+def imported(module: str, path: Path) -> Iterator[str]:
+    """What a module imports when it runs, as far as it is known by name. Imports for type checkers do not run."""
+    tree = ast.parse(path.read_text())
+    package = module if path.stem == "__init__" else module.rpartition(".")[0]
+    skipped = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for part in node.body
+        for inner in ast.walk(part)
+    }
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                base = ".".join([*package.split(".")[: len(package.split(".")) - node.level + 1], base]).rstrip(".")
+            for alias in node.names:
+                whole = f"{base}.{alias.name}"
+                yield whole if whole in modules() else base
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_imports_go_down_only(module: str) -> None:
+    here = floor_of(module)
+    for target in imported(module, modules()[module]):
+        if target.split(".")[0] not in ("tsunami", "tsunami_server"):
+            continue
+        siblings = module.startswith("tsunami_server.commands") and target.startswith("tsunami_server.commands")
+        assert floor_of(target) < here or siblings, f"{module} imports {target}, which does not lie below it"
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_only_the_outermost_rooms_know_of_sockets_and_loops(module: str) -> None:
+    outside = {target.split(".")[0] for target in imported(module, modules()[module])} & SOCKETS
+    assert not outside or module in MAY_USE_SOCKETS, f"{module} imports {outside}"
+
+
+def test_no_module_of_the_package_imports_the_server() -> None:
+    for module, path in modules().items():
+        if not module.startswith("tsunami_server"):
+            assert not any(target.startswith("tsunami_server") for target in imported(module, path)), module
+
+
+# ---- the engine
+
+
+def code(path: Path) -> str:
+    """A Cython source without its comments and without what stands in quotes."""
+    text = path.read_text()
+    text = re.sub(r'[rbuf]*("""|\'\'\')(.*?)\1', '""', text, flags=re.S)
+    text = re.sub(r'[rbuf]*"(?:[^"\\\n]|\\.)*"|[rbuf]*\'(?:[^\'\\\n]|\\.)*\'', '""', text)
+    return re.sub(r"#.*", "", text)
+
+
+def includes(path: Path) -> Iterator[Path]:
+    """The files that a root includes, each after those that it includes itself: the floors from the ground up."""
+    for name in re.findall(r'^include\s+"([^"]+)"', path.read_text(), flags=re.M):
+        part = ENGINE / Path(name).name
+        yield from includes(part)
+        yield part
+
+
+DEFINITION = re.compile(
+    r"""^(?:cdef|cpdef|ctypedef|def|class)\b      # at the left margin: nothing nested
+        (?!\s+extern)
+        [^\n(=:]*?                                 # inline, public, the result's type
+        \b(\w+)\s*(?:\(|\[|:|=|$)                  # the last word before its arguments, block or value""",
+    re.VERBOSE | re.MULTILINE,
+)
+NOT_NAMES = {"enum", "void", "uint64_t"}  # where an enum has no name, where a definition is too odd for the pattern
+FUNCTION_POINTER = re.compile(r"^ctypedef[^\n]*\(\s*\*\s*(\w+)\s*\)", re.MULTILINE)
+
+
+@cache
+def defined(path: Path) -> frozenset[str]:
+    """The functions, structs, classes, types and variables that a floor defines for others."""
+    text = code(path)
+    members = [
+        name
+        for block in re.findall(r"^(?:cdef|ctypedef) enum[^\n]*:\n((?:[ \t]+[^\n]*\n|\n)+)", text, flags=re.M)
+        for name in re.findall(r"^\s+(\w+)", block, flags=re.M)
+    ]
+    return frozenset([*DEFINITION.findall(text), *FUNCTION_POINTER.findall(text), *members]) - NOT_NAMES
+
+
+@cache
+def mentioned(path: Path) -> frozenset[str]:
+    """The names a floor uses, struct members left out: they follow a dot."""
+    return frozenset(re.findall(r"(?<![\w.])([A-Za-z_]\w*)", code(path)))
+
+
+ROOTS = [path for path in (ENGINE / "_core.pyx", ENGINE / "_wire.pyx") if path.exists()]
+
+
+@pytest.mark.parametrize("root", ROOTS, ids=lambda path: path.stem)
+def test_a_floor_uses_nothing_of_the_floors_above(root: Path) -> None:
+    floors = list(includes(root))
+    assert len(floors) > 1, "the root file includes its floors"
+    wrong = []
+    for number, floor in enumerate(floors):
+        own_and_below = frozenset[str]().union(*(defined(lower) for lower in floors[: number + 1]))
+        for higher in floors[number + 1 :]:
+            names = (defined(higher) & mentioned(floor)) - own_and_below - FORWARD_HOOKS.keys()
+            wrong += [f"{floor.name} uses {name} of {higher.name}" for name in sorted(names)]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_forward_hook_is_needed() -> None:
+    everything = [(root, list(includes(root))) for root in ROOTS]
+    for name in FORWARD_HOOKS:
+        users = [
+            floor.name
+            for _, floors in everything
+            for number, floor in enumerate(floors)
+            if name in mentioned(floor) and any(name in defined(higher) for higher in floors[number + 1 :])
+        ]
+        assert users, f"no floor needs the forward hook {name} any more"
+
+
+@pytest.mark.parametrize("root", ROOTS, ids=lambda path: path.stem)
+def test_an_extension_cimports_only_what_lies_below_it(root: Path) -> None:
+    for path in [root, root.with_suffix(".pxd"), *includes(root)]:
+        if path.exists():
+            found = set(re.findall(r"^\s*(?:from|cimport)\s+(tsunami[\w.]*)", code(path), flags=re.M))
+            assert found <= CIMPORTS[root.stem], f"{path.name} cimports {found - CIMPORTS[root.stem]}"
+
+
+def test_every_part_of_the_engine_is_included_once() -> None:
+    included = [part for root in ROOTS for part in includes(root)]
+    assert sorted(included) == sorted(ENGINE.glob("*.pxi"))
