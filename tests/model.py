@@ -6,8 +6,9 @@ class and `cause`). `tests/test_machine.py` runs every table type against it, st
 What it is not: an account of how the engine does anything. It knows no stripes, no packed terms and no locks, and since
 every method runs alone, "atomic" needs no words here. It does not say what a walk's order is either; that is `place`:
 
-* `place(key)` is where a key stands in a walk, as something that sorts. Two keys with equal places are one key. A hash table's place
-  is exact (`1` and `1.0` stand apart); an ordered table's would be the term order (`1` and `1.0` stand in one place).
+* `place(key)` is where a key stands in a walk, as something that sorts. Two keys with equal places are one key.
+  A hash table's place is exact (`1` and `1.0` stand apart); an ordered table's would be the term order, in which they
+  stand in one place.
 
 What must stay true:
 

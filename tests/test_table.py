@@ -1,16 +1,16 @@
 """Rows go in, are found and go out again: insert, insert_new, lookup, lookup_element, member, take and the deletes.
 
-Each test is named as the claim it makes; together they are ets-semantics.md 2.1 to 2.4 by example. What random sequences of calls
-come to is test_machine.py's business; what may be a key, test_table_keys.py's.
+Each test is named as the claim it makes; together they are ETS's rules for these functions by example. What random
+sequences of calls come to is test_machine.py's business; what may be a key, test_table_keys.py's.
 """
 
 from collections import namedtuple
 from typing import Any
 
 import pytest
+from _tabletools import alike, every_bag, every_type, fails
 
 import tsunami
-from _tabletools import alike, every_bag, every_type, fails
 from tsunami import Atom, BadArgument, BadKey, BadType, Table
 
 # ---- insert

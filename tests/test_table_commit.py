@@ -1,7 +1,7 @@
 """entry and commit, deadlines, swap, random_row: what the server's commands of several steps stand on.
 
-Claims: commit is all or nothing over any number of tables, compares rows exactly and deadlines too; a row past its deadline is never
-seen by any function; swap exchanges everything. The time is set by a knob: nothing here waits.
+Claims: commit is all or nothing over any number of tables, compares rows exactly and deadlines too; a row past its
+deadline is never seen by any function; swap exchanges everything. The time is set by a knob: nothing here waits.
 """
 
 from collections import Counter
@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
 from _tabletools import alike, every_bag, fails
+
 from tsunami import BadArgument, BadType, NoSuchTable, Table, _core
 
 commit, entry = _core.commit, _core.entry

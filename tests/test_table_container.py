@@ -6,9 +6,9 @@ Claims: the protocol says nothing that the table's own functions do not say, and
 from typing import Any
 
 import pytest
-
 from _tabletools import CONFUSABLE, alike, every_bag, every_type, fails
 from model import shown
+
 from tsunami import BadArgument, BadKey, BadType, Table
 
 

@@ -1,6 +1,7 @@
 """Growing and shrinking: a million rows in, all found, out again; and nothing about it is quadratic.
 
-Times are compared within one run, the same work at one size and at twice that size. The bounds are wide: they tell n from n squared, not 10 % from 20 %.
+Times are compared within one run, the same work at one size and at twice that size. The bounds are wide: they tell n
+from n squared, not 10 % from 20 %.
 """
 
 import time
@@ -8,8 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-
 from _tabletools import every_bag, every_type
+
 from tsunami import END_OF_TABLE, Table, _core
 
 
@@ -47,7 +48,7 @@ def test_a_million_rows_go_in_are_found_and_go_out_again() -> None:
     for key in range(0, n, 2):
         table.delete(key)
     assert len(table) == n // 2
-    assert table.member_many(range(0, 1000)) == [False, True] * 500
+    assert table.member_many(range(1000)) == [False, True] * 500
     for key in range(1, n, 2):
         table.delete(key)
     table.check()

@@ -1,6 +1,6 @@
-"""What may be a key, which keys are one key, and what becomes of ugly terms: NaN, objects, huge rows, rows nested 100,000 deep.
+"""What may be a key, which keys are one key, and what becomes of ugly terms: NaN, objects, huge rows, 100,000 levels.
 
-ets-semantics.md 1.1, 1.4 and 7 as a table of hash type shows them. The terms themselves (round trips, order, hashes) have their own tests.
+ETS's exact equality as a hash table shows it. The terms themselves (round trips, order, hashes) have their own tests.
 """
 
 import gc
@@ -9,9 +9,9 @@ import sys
 from typing import Any
 
 import pytest
-
 from _tabletools import CONFUSABLE, every_type, fails, float_from_bits
 from model import exact_key, shown
+
 from tsunami import Atom, BadArgument, BadType, Table, TsunamiError
 
 DEEP = 100_000
@@ -120,7 +120,7 @@ def test_nan_is_refused_as_a_key_at_any_depth_and_stored_as_a_value(kind: str, n
             lambda key=key: table.next(key),
         ]
         for call in calls:
-            with pytest.raises((BadArgument, BadType), match="(?i)nan"):
+            with pytest.raises((BadArgument, BadType), match=r"(?i)nan"):
                 call()
     assert len(table) == 0
     table.insert((1, nan, [nan]))

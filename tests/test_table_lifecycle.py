@@ -1,6 +1,7 @@
-"""Tables come and go: types and options, names, rename, whereis, all, delete, info, repr; and what a table refuses to be (pickled, copied).
+"""Tables come and go: types and options, names, rename, whereis, all, delete, info, repr.
 
-ets-semantics.md 5 by example, as far as it concerns tables without owners.
+ETS's rules for tables by example, as far as they concern tables without owners; and what a table is as a Python object
+(a base class, a dictionary key) and refuses to be (pickled, copied).
 """
 
 import copy
@@ -10,9 +11,9 @@ import weakref
 from typing import Any
 
 import pytest
+from _tabletools import TYPES, every_type, fails
 
 import tsunami
-from _tabletools import TYPES, every_type, fails
 from tsunami import Atom, BadArgument, BadType, NoSuchTable, Table, TableExists, TsunamiError
 
 
@@ -394,7 +395,7 @@ def test_a_second_init_does_no_harm() -> None:
 @every_type
 @pytest.mark.parametrize("call", [pickle.dumps, copy.copy, copy.deepcopy])
 def test_pickling_and_copying_are_refused_with_a_reason(kind: str, call: Any) -> None:
-    with pytest.raises(TypeError, match="(?i)table"):
+    with pytest.raises(TypeError, match=r"(?i)table"):
         call(Table(kind))
 
 

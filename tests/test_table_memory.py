@@ -1,15 +1,15 @@
-"""What a table weighs: `info("memory")` is exact, goes back to where it was, and stays within 44 bytes for an (int, int) row.
+"""What a table weighs: `info("memory")` is exact, goes back to where it was, at most 44 bytes per (int, int) row.
 
-Not about leaks of the process (test_memory.py): here the table's own account is what is looked at. `check()` compares that account with
-what the stripes really hold.
+Not about leaks of the process (test_memory.py): here the table's own account is what is looked at. `check()` compares
+that account with what the stripes really hold.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from _tabletools import every_type
+
 from tsunami import Table, _core
 
 Fill = Callable[[Table], object]

@@ -1,13 +1,13 @@
-"""update_counter and update_element: what they do, in which order they check, and that a call that fails has changed nothing.
+"""update_counter and update_element: what they do, in which order they check, and that failing changes nothing.
 
-ets-semantics.md 2.5 and 2.6 by example, positions counted from 0. Both are for tables of type set; what a bag says stands here too.
+ETS's rules by example, positions counted from 0. Both are for tables of type set; what a bag says stands here too.
 """
 
 from typing import Any
 
 import pytest
-
 from _tabletools import every_bag, fails
+
 from tsunami import Atom, BadArgument, BadKey, BadPosition, BadType, Table
 
 

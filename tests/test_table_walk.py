@@ -1,16 +1,17 @@
-"""Walks: first, next and their lookups, slot, tab2list, the folds, iteration, scan cursors; and what fixing a table promises.
+"""Walks: first, next and their lookups, slot, tab2list, folds, iteration, cursors; and what fixing a table promises.
 
-ets-semantics.md 2.7 and 2.8 by example. A walk goes in hash order, which no test here takes for granted: what is claimed is that every
-way to enumerate a table gives every row once, that they agree, and what deletions and insertions do to a walk under way.
+ETS's rules by example. A walk goes in hash order, which no test here takes for granted: what is claimed is that every
+way to enumerate a table gives every row once, that they agree, and what changes do to a walk under way.
 """
 
+import itertools
 from typing import Any
 
 import pytest
-
-import tsunami
 from _tabletools import CONFUSABLE, alike, every_type, fails, slots, walked
 from model import exact_key
+
+import tsunami
 from tsunami import END_OF_TABLE, Atom, BadArgument, BadKey, BadType, Table, _core
 
 
@@ -205,7 +206,7 @@ def test_next_of_a_deleted_key_goes_on_from_its_old_place_while_the_table_is_fix
     table = filled(kind)
     order = walked(table)
     with table.fixed():
-        for here, there in zip(order, order[1:], strict=False):
+        for here, there in itertools.pairwise(order):
             table.delete(here)
             assert table.next(here) == there
             assert (table.lookup(here), table.member(here), here in table.tab2list()) == ([], False, False)
@@ -223,7 +224,7 @@ def test_next_of_a_deleted_key_goes_on_from_its_old_place_while_the_table_is_fix
 def test_next_knows_a_deleted_key_however_it_was_deleted(kind: str, how: str) -> None:
     table = Table(kind)
     table.insert([(key, "x") for key in range(50)])
-    key, *_, end = walked(table)
+    key, *_, _end = walked(table)
     following = table.next(key)
     erase: dict[str, Any] = {
         "delete": lambda: table.delete(key),
@@ -375,7 +376,7 @@ def test_scan_sees_each_row_that_stays_once_while_the_table_grows_and_shrinks(ki
 @every_type
 def test_a_cursor_outlives_the_rows_it_stood_at(kind: str) -> None:
     table = filled(kind, 100)
-    cursor, some = _core.scan(table, 0, 10)
+    cursor, _some = _core.scan(table, 0, 10)
     assert cursor != 0
     for row in table.tab2list():
         table.delete(row[0])
