@@ -6,8 +6,9 @@ none of them fails, so that a new room is given its place here when it is made.
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,11 @@ FLOORS: list[set[str]] = [
     {"tsunami._core"},
     {"tsunami"},
     {"tsunami._wire", "tsunami.literal", "tsunami.cli"},
-    {"tsunami_server.config", "tsunami_server.terms"},
-    {"tsunami_server.command", "tsunami_server.keyspace"},
+    {"tsunami_server.config", "tsunami_server.terms", "tsunami_server.glob"},
+    {"tsunami_server.arguments"},
+    {"tsunami_server.command"},
+    {"tsunami_server.keyspace"},
+    {"tsunami_server.shared"},
     {"tsunami_server.session"},
     {"tsunami_server.commands.*"},
     {"tsunami_server.transport", "tsunami_server.docs"},
@@ -128,16 +132,23 @@ def code(path: Path) -> str:
     return re.sub(r"#.*", "", text)
 
 
-def includes(path: Path) -> Iterator[Path]:
-    """The files that a root includes, each after those that it includes itself: the floors from the ground up."""
-    for name in re.findall(r'^include\s+"([^"]+)"', path.read_text(), flags=re.M):
-        part = ENGINE / Path(name).name
-        yield from includes(part)
-        yield part
+def includes(path: Path) -> list[Path]:
+    """The files that a file includes, in order."""
+    return [ENGINE / Path(name).name for name in re.findall(r'^include\s+"([^"]+)"', path.read_text(), flags=re.M)]
+
+
+def whole(path: Path) -> list[Path]:
+    """A floor: its file, and what that includes in turn, which are parts of the same floor."""
+    return [path, *(part for name in includes(path) for part in whole(name))]
+
+
+def floors_of(root: Path) -> list[list[Path]]:
+    """The floors of an extension from the ground up."""
+    return [whole(path) for path in includes(root)]
 
 
 DEFINITION = re.compile(
-    r"""^(?:cdef|cpdef|ctypedef|def|class)\b      # at the left margin: nothing nested
+    r"""^(?:cdef|cpdef|ctypedef|class)\b      # at the left margin; def is for Python only
         (?!\s+extern)
         [^\n(=:]*?                                 # inline, public, the result's type
         \b(\w+)\s*(?:\(|\[|:|=|$)                  # the last word before its arguments, block or value""",
@@ -149,7 +160,7 @@ FUNCTION_POINTER = re.compile(r"^ctypedef[^\n]*\(\s*\*\s*(\w+)\s*\)", re.MULTILI
 
 @cache
 def defined(path: Path) -> frozenset[str]:
-    """The functions, structs, classes, types and variables that a floor defines for others."""
+    """The C functions, structs, classes, types, variables and constants that a file defines for others."""
     text = code(path)
     members = [
         name
@@ -161,46 +172,47 @@ def defined(path: Path) -> frozenset[str]:
 
 @cache
 def mentioned(path: Path) -> frozenset[str]:
-    """The names a floor uses, struct members left out: they follow a dot."""
+    """The names a file uses, struct members left out: they follow a dot."""
     return frozenset(re.findall(r"(?<![\w.])([A-Za-z_]\w*)", code(path)))
+
+
+def every(names: Callable[[Path], frozenset[str]], floor: list[Path]) -> frozenset[str]:
+    return frozenset[str]().union(*map(names, floor))
 
 
 ROOTS = [path for path in (ENGINE / "_core.pyx", ENGINE / "_wire.pyx") if path.exists()]
 
 
+def arrows_up(root: Path) -> Iterator[tuple[str, str, str]]:
+    """Each name that a floor uses and only a higher one defines: the lower floor, the name, the higher floor."""
+    floors = floors_of(root)
+    for number, floor in enumerate(floors):
+        below = frozenset[str]().union(*(every(defined, lower) for lower in floors[: number + 1]))
+        for higher in floors[number + 1 :]:
+            for name in sorted(every(defined, higher) & every(mentioned, floor) - below):
+                yield floor[0].name, name, higher[0].name
+
+
 @pytest.mark.parametrize("root", ROOTS, ids=lambda path: path.stem)
 def test_a_floor_uses_nothing_of_the_floors_above(root: Path) -> None:
-    floors = list(includes(root))
-    assert len(floors) > 1, "the root file includes its floors"
-    wrong = []
-    for number, floor in enumerate(floors):
-        own_and_below = frozenset[str]().union(*(defined(lower) for lower in floors[: number + 1]))
-        for higher in floors[number + 1 :]:
-            names = (defined(higher) & mentioned(floor)) - own_and_below - FORWARD_HOOKS.keys()
-            wrong += [f"{floor.name} uses {name} of {higher.name}" for name in sorted(names)]
+    assert len(floors_of(root)) > 1, "the root file includes its floors"
+    wrong = [f"{low} uses {name} of {high}" for low, name, high in arrows_up(root) if name not in FORWARD_HOOKS]
     assert not wrong, "\n".join(wrong)
 
 
 def test_every_forward_hook_is_needed() -> None:
-    everything = [(root, list(includes(root))) for root in ROOTS]
-    for name in FORWARD_HOOKS:
-        users = [
-            floor.name
-            for _, floors in everything
-            for number, floor in enumerate(floors)
-            if name in mentioned(floor) and any(name in defined(higher) for higher in floors[number + 1 :])
-        ]
-        assert users, f"no floor needs the forward hook {name} any more"
+    needed = {name for root in ROOTS for _, name, _ in arrows_up(root)}
+    assert needed >= FORWARD_HOOKS.keys()
 
 
 @pytest.mark.parametrize("root", ROOTS, ids=lambda path: path.stem)
 def test_an_extension_cimports_only_what_lies_below_it(root: Path) -> None:
-    for path in [root, root.with_suffix(".pxd"), *includes(root)]:
+    for path in [root, root.with_suffix(".pxd"), *chain(*floors_of(root))]:
         if path.exists():
             found = set(re.findall(r"^\s*(?:from|cimport)\s+(tsunami[\w.]*)", code(path), flags=re.M))
             assert found <= CIMPORTS[root.stem], f"{path.name} cimports {found - CIMPORTS[root.stem]}"
 
 
 def test_every_part_of_the_engine_is_included_once() -> None:
-    included = [part for root in ROOTS for part in includes(root)]
+    included = [part for root in ROOTS for part in chain(*floors_of(root))]
     assert sorted(included) == sorted(ENGINE.glob("*.pxi"))
