@@ -1,0 +1,54 @@
+/* Chunks of address space for the slab: CHUNK_BYTES each, aligned to their size, straight from the kernel. */
+#ifndef TSUNAMI_CHUNK_H
+#define TSUNAMI_CHUNK_H
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#ifdef __linux__
+#include <malloc.h>
+#endif
+
+#define CHUNK_BYTES ((size_t)1 << 21) /* one huge page on x86-64 and arm64 */
+
+static void *chunk_map(int want_huge) {
+    char *p = mmap(NULL, CHUNK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return NULL;
+    if ((uintptr_t)p & (CHUNK_BYTES - 1)) { /* not aligned: take twice as much and cut */
+        munmap(p, CHUNK_BYTES);
+        p = mmap(NULL, 2 * CHUNK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p == MAP_FAILED) return NULL;
+        char *start = (char *)(((uintptr_t)p + CHUNK_BYTES - 1) & ~(uintptr_t)(CHUNK_BYTES - 1));
+        if (start > p) munmap(p, (size_t)(start - p));
+        char *end = p + 2 * CHUNK_BYTES;
+        if (end > start + CHUNK_BYTES) munmap(start + CHUNK_BYTES, (size_t)(end - start - CHUNK_BYTES));
+        p = start;
+    }
+#ifdef MADV_HUGEPAGE
+    if (want_huge) madvise(p, CHUNK_BYTES, MADV_HUGEPAGE);
+#else
+    (void)want_huge;
+#endif
+    return p;
+}
+
+static void chunk_unmap(void *p) { munmap(p, CHUNK_BYTES); }
+
+/* What malloc really spends on p, its own header included, as far as the platform tells. */
+static inline size_t block_bytes(void *p, size_t asked) {
+#ifdef __GLIBC__
+    (void)asked;
+    return malloc_usable_size(p) + sizeof(size_t);
+#else
+    (void)p;
+    return asked + sizeof(size_t);
+#endif
+}
+
+/* Under a sanitizer every row is a malloc block of its own, so that it sees each stray access. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SLAB_DEFAULT 0
+#else
+#define SLAB_DEFAULT 1
+#endif
+#endif

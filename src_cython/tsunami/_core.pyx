@@ -1,0 +1,22 @@
+"""The engine: tables over packed terms. The floors, from the ground up; each knows those above it in this list only."""
+cimport cython
+from libc.stdint cimport uintptr_t
+from libc.stdlib cimport calloc, free, malloc, qsort, realloc
+from libc.string cimport memcmp, memcpy, memset
+
+include "lock.pxi"
+include "memory_buf.pxi"
+include "memory.pxi"
+include "term.pxi"
+
+# The seed of all hashes of this process: nobody outside can choose keys that collide.
+if not term_init(int.from_bytes(__import__("os").urandom(8), "little")):
+    raise SystemError("the first atoms are not where the grammar says")
+
+include "hashmap.pxi"
+include "wheel.pxi"
+include "table.pxi"
+include "table_hash.pxi"
+include "errors.pxi"
+include "codec.pxi"
+include "core.pxi"

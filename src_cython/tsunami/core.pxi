@@ -1,0 +1,1905 @@
+# Table, and the module's functions: the one face between Python and the engine.
+#
+# The shape of every method is the same: pack the arguments (Python code may run here, and no lock is held); run the engine (no Python code, no GIL needed); make Python objects of
+# the copies it gave (no lock is held); turn the status into an exception, in fail(), the one place for that.
+#
+# Short operations keep the GIL: who holds a stripe never waits for it, so this cannot deadlock, and letting it go would cost more than the operation.
+# Long ones (clear, long lists, scans in pieces) let it go.
+
+import random as _random
+import weakref as _weakref
+
+from cpython.bytes cimport PyBytes_CheckExact
+from cpython.list cimport PyList_Append, PyList_SET_ITEM
+from cpython.long cimport PyLong_CheckExact
+from cpython.tuple cimport PyTuple_Check, PyTuple_GET_SIZE
+from cpython.unicode cimport PyUnicode_CheckExact
+
+cdef extern from "Python.h":
+    int Py_AddPendingCall(int (*func)(void*) noexcept, void* arg) nogil
+
+cdef object END_OF_TABLE_ = END_OF_TABLE
+cdef object _missing = object()
+
+# Tables that live, for all() and for the trash; and the named ones, which live until they are deleted.
+cdef object _tables = _weakref.WeakSet()
+cdef dict _named = {}
+cdef list _keyspaces = [None] * 16
+
+cdef uint32_t trash_waits = 0
+
+cdef int trash_empty_all(void* unused) noexcept with gil:
+    flag_store(&trash_waits, 0)
+    try:
+        for table in list(_tables):
+            (<Table>table).empty_trash()
+    except BaseException:
+        pass        # a finalizer's error has been reported by the interpreter; there is nobody here to tell
+    return 0
+
+cdef void trash_call() noexcept nogil:
+    """Some table has objects to drop: see to it that somebody with the GIL does."""
+    if flag_load(&trash_waits) == 0:
+        flag_store(&trash_waits, 1)
+        if Py_AddPendingCall(trash_empty_all, NULL) != 0:
+            flag_store(&trash_waits, 0)         # the queue is full; the next operation on the table will do it
+
+
+# ---- copies of rows on their way out
+
+cdef struct rows_t:
+    buf_t buf
+    objects_t* objects
+    size_t n
+    bint failed             # no memory for a copy
+
+cdef inline void rows_open(rows_t* r, table_t* t, uint64_t* home, size_t words) noexcept nogil:
+    buf_init(&r.buf, <char*>home, words * 8)
+    r.objects = &t.objects
+    r.n = 0
+    r.failed = False
+
+cdef void rows_sink(void* ctx, const uint64_t* row) noexcept nogil:
+    cdef rows_t* r = <rows_t*>ctx
+    if buf_append(&r.buf, row, row_words(row) * 8) != ST_OK:
+        r.failed = True
+        return
+    r.n += 1
+    if row[0] & HAS_OBJECT:
+        row_each_object(r.objects, row, object_retain)
+
+cdef void rows_first_sink(void* ctx, const uint64_t* row) noexcept nogil:
+    """Only the first of a key's rows."""
+    if (<rows_t*>ctx).n == 0:
+        rows_sink(ctx, row)
+
+cdef inline void rows_clear(rows_t* r) noexcept nogil:
+    cdef size_t at = 0
+    cdef const uint64_t* row
+    cdef size_t i
+    for i in range(r.n):
+        row = <const uint64_t*>(r.buf.data + at)
+        if row[0] & HAS_OBJECT:
+            row_each_object(r.objects, row, object_release)
+        at += row_words(row) * 8
+    r.n = 0
+    r.buf.len = 0
+
+cdef inline void rows_close(rows_t* r) noexcept nogil:
+    if r.n:
+        rows_clear(r)
+    buf_free(&r.buf)
+
+cdef list rows_list(Table table, rows_t* r):
+    """The rows as tuples. Closes."""
+    cdef list out
+    cdef size_t at = 0, i
+    cdef const uint64_t* row
+    cdef object item
+    if ts_unlikely(r.failed):
+        rows_close(r)
+        raise MemoryError
+    out = PyList_New(<Py_ssize_t>r.n)
+    try:
+        for i in range(r.n):
+            row = <const uint64_t*>(r.buf.data + at)
+            item = decode_row(row, <void*>table)
+            Py_INCREF(item)
+            PyList_SET_ITEM(out, <Py_ssize_t>i, item)
+            at += row_words(row) * 8
+    finally:
+        rows_close(r)
+    return out
+
+
+# ---- what Python gives, packed
+
+cdef struct batch_t:
+    # Rows one behind the other in a buffer, and where each starts.
+    buf_t buf
+    size_t* starts
+    size_t n
+    size_t cap
+    objects_t* objects
+
+cdef void batch_close(batch_t* b) noexcept:
+    cdef size_t i
+    cdef const uint64_t* row
+    for i in range(b.n):
+        row = <const uint64_t*>(b.buf.data + b.starts[i])
+        if row[0] & HAS_OBJECT:
+            row_each_object(b.objects, row, object_release)
+    free(b.starts)
+    b.starts = NULL
+    b.n = 0
+    buf_free(&b.buf)
+
+cdef inline int row_pack(Table table, object row, buf_t* buf, size_t* at) except -1:
+    """Pack a row behind what is in buf; it must be a tuple that reaches to the key, with a key that can be one."""
+    cdef pack_ctx_t ctx
+    if not PyTuple_Check(row):
+        raise BadArgument(f"a row is a tuple, not {row!r:.200}")
+    if <size_t>PyTuple_GET_SIZE(row) <= table.t.keypos:
+        raise BadArgument(f"the row {row!r:.200} has no element {table.t.keypos}, where the key of this table stands")
+    ctx.allow_objects = True
+    ctx.keypos = <Py_ssize_t>table.t.keypos
+    ctx.owner = <void*>table
+    return encode_row(row, buf, at, &ctx)
+
+cdef inline int pack_values(Table table, tuple values, buf_t* buf, size_t* at) except -1:
+    """Pack a tuple of which no element is a key."""
+    cdef pack_ctx_t ctx
+    ctx.allow_objects = True
+    ctx.keypos = -1
+    ctx.owner = <void*>table
+    return encode_row(values, buf, at, &ctx)
+
+cdef struct packed_key_t:
+    probe_t probe
+    buf_t scratch
+    uint64_t[8] home
+
+cdef int key_open_packed(object key, packed_key_t* k) except -1:
+    try:
+        return encode_key(key, &k.probe, &k.scratch)
+    except BaseException:
+        buf_free(&k.scratch)
+        raise
+
+cdef inline int key_open(object key, packed_key_t* k) except -1:
+    """A probe for a key. `key` has to outlive it. What fails leaves nothing to close."""
+    buf_init(&k.scratch, <char*>k.home, sizeof(k.home))
+    if PyLong_CheckExact(key) or PyUnicode_CheckExact(key) or PyBytes_CheckExact(key):
+        return encode_key(key, &k.probe, &k.scratch)
+    return key_open_packed(key, k)
+
+cdef inline void key_close(packed_key_t* k) noexcept nogil:
+    if ts_unlikely(k.scratch.data != <char*>k.home):
+        buf_free(&k.scratch)
+
+cdef int batch_add(Table table, batch_t* b, object row) except -1:
+    cdef size_t at = 0
+    cdef size_t* wider
+    if b.n == b.cap:
+        wider = <size_t*>realloc(b.starts, (b.cap * 2 + 8) * sizeof(size_t))
+        if wider == NULL:
+            raise MemoryError
+        b.starts = wider
+        b.cap = b.cap * 2 + 8
+    row_pack(table, row, &b.buf, &at)
+    b.starts[b.n] = at
+    b.n += 1
+    return 0
+
+cdef inline void batch_open(batch_t* b, Table table) noexcept:
+    buf_init(&b.buf, NULL, 0)
+    b.starts = NULL
+    b.n = b.cap = 0
+    b.objects = &table.t.objects
+
+cdef object fail(Table table, int st, object what):
+    """The exception for a status: the one place where they are made."""
+    if st == ST_NO_MEMORY:
+        return MemoryError()
+    if st == ST_GONE:
+        return NoSuchTable(f"{table.label()} has been deleted", cause="id")
+    if st == ST_ABSENT:
+        return BadKey(f"{table.label()} has no row with the key {what!r:.200}", cause="badkey")
+    if st == ST_TOO_LARGE:
+        return TermTooLarge(f"{what!r:.200} is beyond the limits of the packed form")
+    if st == ST_KEYPOS:
+        return BadPosition(f"position {what!r:.200} is the key's", cause="keypos")
+    if st == ST_POSITION:
+        return BadPosition(f"position {what!r:.200} is outside the row", cause="position")
+    if st == ST_TABLE_TYPE:
+        return BadArgument(f"{what} is not for a table of type {table.type}", cause="table_type")
+    if st == ST_NOT_INTEGER:
+        return BadArgument(f"{what!r:.200}: not an integer")
+    return BadArgument(f"{what!r:.200} cannot stand here")
+
+cdef inline int check(Table table, int st, object what) except -1:
+    if ts_unlikely(st != ST_OK):
+        raise fail(table, st, what)
+    return 0
+
+
+# ---- update_counter
+
+cdef struct step_t:
+    int status              # ST_OK, or ST_BADARG: not a step at all
+    int64_t pos
+    bint bounded
+    size_t args             # where the row (increment, threshold, value) starts in the arguments
+    cell_t value            # after this step
+    buf_t body
+    size_t at
+
+cdef struct counter_t:
+    table_t* table
+    const probe_t* key
+    step_t* steps
+    size_t n
+    const char* args
+    const uint64_t* initial     # the default row, or NULL
+    int error
+    size_t bad              # the step that failed
+
+cdef inline const char* step_base(const step_t* s) noexcept nogil:
+    return s.body.data + s.at if s.body.data != NULL else NULL
+
+cdef int counter_step(counter_t* c, size_t k, const uint64_t* row, int64_t earlier) noexcept nogil:
+    """Reckon one step from the row as it was, or from the earlier step for this position."""
+    cdef step_t* s = &c.steps[k]
+    cdef const uint64_t* args = <const uint64_t*>(c.args + s.args)
+    cdef cell_t element
+    cdef const char* base = <const char*>row
+    cdef int st
+    if s.status != ST_OK:
+        return s.status
+    if s.pos == <int64_t>c.table.keypos:
+        return ST_KEYPOS
+    if s.pos < 0 or s.pos >= <int64_t>row_arity(row):
+        return ST_POSITION
+    element = row[1 + s.pos]
+    if term_kind(element) != K_INT and term_kind(element) != K_BIG:
+        return ST_NOT_INTEGER
+    if earlier >= 0:
+        element = c.steps[earlier].value
+        base = step_base(&c.steps[earlier])
+    st = int_add(element, base, args[1], <const char*>args, &s.body, &s.at, &s.value)
+    if st != ST_OK or not s.bounded:
+        return st
+    # Zero counts as not negative.
+    if int_compare(args[1], <const char*>args, 0, NULL) >= 0:
+        if int_compare(s.value, step_base(s), args[2], <const char*>args) <= 0:
+            return ST_OK
+    elif int_compare(s.value, step_base(s), args[2], <const char*>args) >= 0:
+        return ST_OK
+    s.body.len = 0
+    s.at = 0
+    s.value = args[3]
+    if args[3] & 1:
+        st = buf_append(&s.body, cell_at(args[3], <const char*>args), (cell_length(args[3]) + 7) & ~<size_t>7)
+        s.value = args[3] & ~OFFSET_MASK
+    return st
+
+cdef int row_with_key(const uint64_t* initial, const probe_t* key, size_t keypos, buf_t* out) noexcept nogil:
+    """The default row with the key in its place, at the start of out."""
+    cdef size_t at = 0, i
+    cdef int st = row_begin(out, row_arity(initial), &at)
+    for i in range(row_arity(initial)):
+        if st != ST_OK:
+            return st
+        if i == keypos:
+            st = row_add_term(out, at, i, key.cell, key.base)
+        else:
+            st = row_add_term(out, at, i, initial[1 + i], <const char*>initial)
+    return row_end(out, at) if st == ST_OK else st
+
+cdef int counter_edit(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadline) noexcept nogil:
+    cdef counter_t* c = <counter_t*>ctx
+    cdef const uint64_t* row = old
+    cdef int64_t* latest = NULL         # by position: the last step for it
+    cdef buf_t fresh
+    cdef size_t k, i, at = 0
+    cdef bint immediate = True
+    cdef int st = ST_OK
+    cdef int64_t one
+    buf_init(&fresh, NULL, 0)
+    if old == NULL:
+        if c.initial == NULL:
+            c.error = ST_ABSENT
+            return ST_STOP
+        st = row_with_key(c.initial, c.key, c.table.keypos, &fresh)
+        row = <const uint64_t*>fresh.data
+    if st == ST_OK and c.n > 1:
+        latest = <int64_t*>malloc(row_arity(row) * sizeof(int64_t))
+        if latest == NULL:
+            st = ST_NO_MEMORY
+        else:
+            for i in range(row_arity(row)):
+                latest[i] = -1
+    k = 0
+    while st == ST_OK and k < c.n:
+        one = -1
+        if latest != NULL and c.steps[k].status == ST_OK and 0 <= c.steps[k].pos < <int64_t>row_arity(row):
+            one = latest[c.steps[k].pos]
+        st = counter_step(c, k, row, one)
+        if st != ST_OK:
+            c.error = st
+            c.bad = k
+            st = ST_STOP
+            break
+        if latest != NULL:
+            latest[c.steps[k].pos] = <int64_t>k
+        if (c.steps[k].value | row[1 + c.steps[k].pos]) & 1:
+            immediate = False
+        k += 1
+    if st == ST_OK:
+        if old != NULL and immediate:
+            # Words for words: nobody can see a row while its stripe is held.
+            for k in range(c.n):
+                (<uint64_t*>old)[1 + c.steps[k].pos] = c.steps[k].value
+        else:
+            st = row_begin(out, row_arity(row), &at)
+            for i in range(row_arity(row)):
+                if st != ST_OK:
+                    break
+                if latest != NULL:
+                    one = latest[i]
+                else:
+                    one = 0 if c.n == 1 and c.steps[0].pos == <int64_t>i else -1
+                if one >= 0:
+                    st = row_add_term(out, at, i, c.steps[one].value, step_base(&c.steps[one]))
+                else:
+                    st = row_add_term(out, at, i, row[1 + i], <const char*>row)
+            if st == ST_OK:
+                st = row_end(out, at)
+    if st != ST_OK and st != ST_STOP:
+        c.error = st
+        st = ST_STOP
+    free(latest)
+    buf_free(&fresh)
+    return st
+
+cdef bint is_integer(object x):
+    return isinstance(x, int) and not isinstance(x, bool)
+
+cdef int step_read(Table table, object what, step_t* s, buf_t* args) except -1:
+    """Read one step of Python's; what is no step gets a status, for the error comes only when its turn has come."""
+    cdef Py_ssize_t n
+    cdef object given
+    s.status = ST_BADARG
+    s.bounded = False
+    buf_init(&s.body, NULL, 0)
+    s.at = 0
+    if not PyTuple_Check(what):
+        return 0
+    n = len(what)
+    if n != 2 and n != 4:
+        return 0
+    for given in what:
+        if not is_integer(given):
+            return 0
+    try:
+        s.pos = what[0]
+    except OverflowError:
+        s.pos = -1
+    s.bounded = n == 4
+    pack_values(table, (int(what[1]), int(what[2]), int(what[3])) if n == 4 else (int(what[1]),), args, &s.args)
+    s.status = ST_OK
+    return 0
+
+
+# ---- update_element
+
+cdef struct element_t:
+    table_t* table
+    const probe_t* key
+    const uint64_t* values      # a row: the values in order, or NULL
+    int64_t* positions          # by value; status below 0: no pair
+    int* statuses
+    size_t n
+    const uint64_t* initial
+    int error
+    size_t bad
+
+cdef int element_edit(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadline) noexcept nogil:
+    cdef element_t* e = <element_t*>ctx
+    cdef const uint64_t* row = old
+    cdef buf_t fresh
+    cdef int64_t* latest = NULL
+    cdef size_t k, i, at = 0
+    cdef int st = ST_OK
+    buf_init(&fresh, NULL, 0)
+    if old == NULL:
+        if e.initial == NULL:
+            e.error = ST_ABSENT
+            return ST_STOP
+        st = row_with_key(e.initial, e.key, e.table.keypos, &fresh)
+        row = <const uint64_t*>fresh.data
+    if st == ST_OK:
+        latest = <int64_t*>malloc(row_arity(row) * sizeof(int64_t))
+        st = ST_OK if latest != NULL else ST_NO_MEMORY
+    if st == ST_OK:
+        for i in range(row_arity(row)):
+            latest[i] = -1
+        for k in range(e.n):
+            st = e.statuses[k]
+            if st == ST_OK and e.positions[k] == <int64_t>e.table.keypos:
+                st = ST_KEYPOS
+            if st == ST_OK and not 0 <= e.positions[k] < <int64_t>row_arity(row):
+                st = ST_POSITION
+            if st != ST_OK:
+                e.bad = k
+                break
+            latest[e.positions[k]] = <int64_t>k
+    if st == ST_OK:
+        st = row_begin(out, row_arity(row), &at)
+        for i in range(row_arity(row)):
+            if st != ST_OK:
+                break
+            if latest[i] >= 0:
+                st = row_add_term(out, at, i, e.values[1 + latest[i]], <const char*>e.values)
+            else:
+                st = row_add_term(out, at, i, row[1 + i], <const char*>row)
+        if st == ST_OK:
+            st = row_end(out, at)
+    free(latest)
+    buf_free(&fresh)
+    if st != ST_OK:
+        e.error = st
+        return ST_STOP
+    return ST_OK
+
+
+# ---- the table
+
+cdef const methods_t* methods_for(object type) except NULL:
+    if isinstance(type, (str, Atom)):
+        if str(type) == "set":
+            return &set_methods
+        if str(type) == "bag":
+            return &bag_methods
+        if str(type) == "duplicate_bag":
+            return &duplicate_bag_methods
+        if str(type) == "ordered_set":
+            raise BadArgument("type='ordered_set' is not there yet; types are 'set', 'bag', 'duplicate_bag'")
+    raise BadArgument(f"type={type!r:.200}: types are 'set', 'bag', 'duplicate_bag'")
+
+cdef uint32_t stripes_chosen() except 0:
+    import os
+    if knob_default_stripes:
+        return knob_default_stripes
+    return min(256, max(32, 4 * (os.cpu_count() or 1)))
+
+cdef object name_of(object name):
+    """The Atom for a table's name."""
+    if isinstance(name, Atom):
+        return name
+    if isinstance(name, str):
+        atom = Atom(name)
+        if isinstance(atom, Atom):
+            return atom
+    raise BadType(f"a table's name is a str or an Atom, not {name!r:.200}")
+
+
+cdef class Table:
+    """A table of rows: tuples, found by the element at `keypos`.
+
+    type: "set" (a key has one row), "bag" (a key has different rows), "duplicate_bag" (also equal ones).
+    keypos: position of the key in a row, from 0. stripes: how many locks the table is cut into (a power of two is taken; by default the engine
+    chooses by the number of processors).
+
+    Rows are copied in and copied out: changing a list after it was inserted changes nothing in the table. All methods may be called from any
+    thread; each is atomic. Positions count from 0. ETS: new/2.
+
+    >>> import tsunami
+    >>> t = tsunami.Table()
+    >>> t.insert((1, "alice", 30))
+    True
+    >>> t.lookup(1)
+    [(1, 'alice', 30)]
+    """
+    cdef table_t* t
+    cdef list _objects          # reference terms, by slot
+    cdef dict _slots            # address of an object -> its slot
+    cdef object _name           # Atom or None
+    cdef object __weakref__
+
+    def __cinit__(self, *args, **kwargs):
+        self.t = NULL
+        self._objects = []
+        self._slots = {}
+        self._name = None
+
+    def __init__(self, type="set", *, keypos=0, stripes=None):
+        cdef const methods_t* methods = methods_for(type)
+        cdef size_t wanted
+        if self.t != NULL:
+            raise TypeError("a table is initialised once")
+        if not is_integer(keypos) or not 0 <= keypos < 1 << 24:
+            raise BadArgument(f"keypos={keypos!r:.200}: a position is an integer from 0 on, below {1 << 24}")
+        if stripes is None:
+            wanted = stripes_chosen()
+        elif not is_integer(stripes) or not 1 <= stripes <= 1 << STRIPES_MAX_BITS:
+            raise BadArgument(f"stripes={stripes!r:.200}: an integer from 1 to {1 << STRIPES_MAX_BITS}")
+        else:
+            wanted = stripes
+        self.t = table_open(methods, keypos, bits_for(wanted))
+        if self.t == NULL:
+            raise MemoryError
+        _tables.add(self)
+
+    def __dealloc__(self):
+        if self.t != NULL:
+            with nogil:
+                table_drop(self.t)
+                table_release(self.t)
+
+    cdef str label(self):
+        return f"table {str(self._name)!r}" if self._name is not None else f"the unnamed table {self.t.id}"
+
+    # -- reference terms
+
+    cdef int64_t object_put(self, object x) except -1:
+        """A slot for this object, with one reference for the caller: the one it has already, if it stands in the table."""
+        cdef uint32_t slot = 0
+        cdef PyObject* known
+        self.settle()
+        known = PyDict_GetItem(self._slots, <size_t><void*>x)
+        if known != NULL:
+            slot = <object>known
+            if object_revive(&self.t.objects, slot):
+                return slot
+        if object_take(&self.t.objects, &slot) != ST_OK:
+            raise MemoryError
+        while <uint32_t>len(self._objects) <= slot:
+            self._objects.append(None)
+        self._objects[slot] = x
+        self._slots[<size_t><void*>x] = slot
+        return slot
+
+    cdef int empty_trash(self) except -1:
+        """Drop the objects that no row holds any more. Finalizers run here: no lock is held."""
+        cdef uint32_t slot
+        cdef object last
+        while flag_load(&self.t.objects.trash_len) != 0 and object_discard(&self.t.objects, &slot):
+            last = self._objects[slot]
+            self._objects[slot] = None
+            if self._slots.get(<size_t><void*>last) == slot:
+                del self._slots[<size_t><void*>last]
+            object_vacate(&self.t.objects, slot)
+            del last
+        return 0
+
+    cdef inline int settle(self) except -1:
+        """What is to be done after rows have gone."""
+        if ts_unlikely(flag_load(&self.t.objects.trash_len) != 0):
+            self.empty_trash()
+        return 0
+
+    # -- writing
+
+    def insert(self, rows, /):
+        """Insert a row, or all rows of a list in one step: nobody sees some of them without the others.
+
+        In a set a row with the same key is replaced (of several in one list the last one stays); a bag takes no row that it has already; a
+        duplicate_bag takes all. Returns True. Raises BadArgument for what is no row (a tuple that reaches to the key) and leaves the table as it was. O(1) a row.
+        ETS: insert/2.
+
+        >>> t = Table()
+        >>> t.insert([(1, "one"), (2, "two")])
+        True
+        """
+        cdef uint64_t[64] home
+        cdef buf_t buf
+        cdef size_t at = 0
+        cdef int st
+        if not PyTuple_Check(rows):
+            check(self, self.put_list(rows, False), rows)
+            return True
+        buf_init(&buf, <char*>home, sizeof(home))
+        try:
+            row_pack(self, rows, &buf, &at)
+            st = self.t.methods.put(self.t, <const uint64_t*>(buf.data + at), 0)
+            if (<const uint64_t*>(buf.data + at))[0] & HAS_OBJECT:
+                row_each_object(&self.t.objects, <const uint64_t*>(buf.data + at), object_release)
+        finally:
+            if buf.data != <char*>home:
+                buf_free(&buf)
+        self.settle()
+        if ts_unlikely(st != ST_OK):
+            raise fail(self, st, rows)
+        return True
+
+    cdef int put_list(self, object rows, bint only_new) except -1:
+        """Insert the rows of a list, or one row, atomically. A status."""
+        cdef batch_t b
+        cdef const uint64_t** pointers = NULL
+        cdef size_t i
+        cdef int st
+        cdef object row
+        batch_open(&b, self)
+        try:
+            if PyTuple_Check(rows):
+                batch_add(self, &b, rows)
+            elif isinstance(rows, list):
+                for row in tuple(rows):
+                    batch_add(self, &b, row)
+            else:
+                raise BadArgument(f"a row (tuple) or a list of rows, not {rows!r:.200}")
+            if not self.t.alive:
+                return ST_GONE
+            if b.n == 0:
+                return ST_OK
+            pointers = <const uint64_t**>malloc(b.n * sizeof(void*))
+            if pointers == NULL:
+                return ST_NO_MEMORY
+            for i in range(b.n):
+                pointers[i] = <const uint64_t*>(b.buf.data + b.starts[i])
+            if b.n > 64:
+                with nogil:
+                    st = table_put_many(self.t, pointers, b.n, only_new)
+            else:
+                st = table_put_many(self.t, pointers, b.n, only_new)
+        finally:
+            free(pointers)
+            batch_close(&b)
+        self.settle()
+        return st
+
+    def insert_new(self, rows, /):
+        """Insert a row, or all rows of a list in one step, if none of their keys is there. Returns whether it did. ETS: insert_new/2.
+
+        >>> t = Table()
+        >>> t.insert_new((1, "one")), t.insert_new([(1, "uno"), (2, "dos")]), len(t)
+        (True, False, 1)
+        """
+        cdef int st = self.put_list(rows, True)
+        if st == ST_EXISTS:
+            return False
+        check(self, st, rows)
+        return True
+
+    def insert_many(self, rows, /):
+        """Insert the rows of an iterable, one after the other: faster than a loop, and not atomic as a whole. Returns their number.
+
+        A row that is none raises BadArgument; the rows before it may have been inserted.
+
+        >>> t = Table()
+        >>> t.insert_many((n, n * n) for n in range(1000))
+        1000
+        """
+        cdef uint64_t[512] home
+        cdef size_t[64] starts
+        cdef batch_t b
+        cdef size_t total = 0, i
+        cdef int st = ST_OK
+        cdef object row
+        buf_init(&b.buf, <char*>home, sizeof(home))
+        b.starts = starts
+        b.n = 0
+        b.cap = 64
+        b.objects = &self.t.objects
+        try:
+            for row in rows:
+                row_pack(self, row, &b.buf, &starts[b.n])
+                b.n += 1
+                if b.n == 64:
+                    st = self.put_batch(&b)
+                    if st != ST_OK:
+                        break
+                    total += 64
+            if st == ST_OK:
+                total += b.n
+                st = self.put_batch(&b)
+        finally:
+            for i in range(b.n):
+                row_each_object(b.objects, <const uint64_t*>(b.buf.data + starts[i]), object_release)
+            buf_free(&b.buf)
+            self.settle()
+        check(self, st, "insert_many")
+        return total
+
+    cdef int put_batch(self, batch_t* b) except -1:
+        """Put the rows of a batch one by one, with their buckets loaded ahead; then empty it."""
+        cdef probe_t p
+        cdef size_t i
+        cdef int st = ST_OK
+        for i in range(b.n):
+            row_probe(<const uint64_t*>(b.buf.data + b.starts[i]), self.t.keypos, &p)
+            table_prefetch(self.t, &p)
+        for i in range(b.n):
+            if st == ST_OK:
+                st = self.t.methods.put(self.t, <const uint64_t*>(b.buf.data + b.starts[i]), 0)
+        for i in range(b.n):
+            row_each_object(b.objects, <const uint64_t*>(b.buf.data + b.starts[i]), object_release)
+        b.n = 0
+        b.buf.len = 0
+        return st
+
+    def delete(self, key=_missing, /):
+        """Delete all rows with this key; without an argument, the table itself. Returns True, also if there was nothing. ETS: delete/2, delete/1.
+
+        >>> t = Table()
+        >>> t.insert((1, "one")), t.delete(1), t.delete(1), len(t)
+        (True, True, True, 0)
+        """
+        cdef packed_key_t k
+        cdef int st
+        if key is _missing:
+            self.drop()
+            return True
+        key_open(key, &k)
+        st = self.t.methods.take(self.t, &k.probe, NULL, NULL)
+        key_close(&k)
+        self.settle()
+        if st != ST_ABSENT:
+            check(self, st, key)
+        return True
+
+    cdef int drop(self) except -1:
+        cdef int st
+        if self._name is not None and _named.get(self._name) is self:
+            del _named[self._name]
+        with nogil:
+            st = table_drop(self.t)
+        self.settle()
+        _tables.discard(self)
+        return check(self, st, None)
+
+    def delete_object(self, row, /):
+        """Delete the rows that equal this one exactly (1 and 1.0 differ): of a duplicate_bag all copies. Returns True. ETS: delete_object/2.
+
+        >>> t = Table("bag")
+        >>> t.insert([("k", 1), ("k", 2)]), t.delete_object(("k", 1)), t.lookup("k")
+        (True, True, [('k', 2)])
+        """
+        cdef batch_t b
+        cdef int st
+        batch_open(&b, self)
+        try:
+            batch_add(self, &b, row)
+            st = self.t.methods.erase(self.t, <const uint64_t*>(b.buf.data + b.starts[0]))
+        finally:
+            batch_close(&b)
+        self.settle()
+        if st != ST_ABSENT:
+            check(self, st, row)
+        return True
+
+    def delete_all_objects(self):
+        """Delete all rows in one step. Returns True. O(stripes) under the locks. ETS: delete_all_objects/1.
+
+        >>> t = Table()
+        >>> t.insert((1,)), t.delete_all_objects(), len(t)
+        (True, True, 0)
+        """
+        cdef int st
+        with nogil:
+            st = table_clear(self.t)
+        self.settle()
+        check(self, st, None)
+        return True
+
+    def take(self, key, /):
+        """Look the key's rows up and delete them in one step. Returns the list of them. ETS: take/2.
+
+        >>> t = Table()
+        >>> t.insert((1, "one")), t.take(1), t.take(1)
+        (True, [(1, 'one')], [])
+        """
+        cdef packed_key_t k
+        cdef uint64_t[64] home
+        cdef rows_t rows
+        cdef int st
+        cdef list out
+        key_open(key, &k)
+        rows_open(&rows, self.t, home, 64)
+        st = self.t.methods.take(self.t, &k.probe, rows_sink, &rows)
+        key_close(&k)
+        if st != ST_OK and st != ST_ABSENT:
+            raise fail(self, st, key)
+        out = rows_list(self, &rows)
+        self.settle()
+        return out
+
+    def update_counter(self, key, what, default=None, /):
+        """Add to integers of a row in one step. Returns the new value, or a list of them.
+
+        what: an increment for the element behind the key; or (pos, increment); or (pos, increment, threshold, value): if the sum goes beyond the
+        threshold, the element becomes value; or a list of such tuples, which see each other's results: all of them or none.
+        default: the row to start from if the key is absent; its key element is replaced. Types set only. Raises BadKey (absent, no default),
+        BadPosition, BadArgument (no integer). ETS: update_counter/3,4.
+
+        >>> t = Table()
+        >>> t.update_counter("hits", 1, ("hits", 0)), t.update_counter("hits", [(1, 5), (1, 10, 12, 0)])
+        (1, [6, 0])
+        """
+        cdef packed_key_t k
+        cdef step_t one
+        cdef step_t* steps = &one
+        cdef size_t n = 1, i = 0
+        cdef buf_t args
+        cdef buf_t initial
+        cdef uint64_t[16] home
+        cdef uint64_t[64] initial_home
+        cdef size_t at = 0
+        cdef counter_t c
+        cdef int st
+        cdef tuple given
+        cdef bint single = True
+        cdef bint has_default = default is not None
+        if has_default and not PyTuple_Check(default):
+            raise BadArgument(f"the default row is a tuple, not {default!r:.200}")
+        if self.t.methods.bag:
+            raise fail(self, ST_GONE if not self.t.alive else ST_TABLE_TYPE, "update_counter")
+        buf_init(&args, <char*>home, sizeof(home))
+        buf_init(&initial, <char*>initial_home, sizeof(initial_home))
+        key_open(key, &k)
+        try:
+            if type(what) is int:
+                what = (self.t.keypos + 1, what)
+            elif isinstance(what, list):
+                given = tuple(what)
+                single = False
+                n = len(given)
+                if n != 1:
+                    steps = <step_t*>calloc(n + 1, sizeof(step_t))
+                    if steps == NULL:
+                        n = 0
+                        raise MemoryError
+            if single:
+                if is_integer(what):
+                    what = (self.t.keypos + 1, int(what))
+                given = (what,)
+            while i < n:
+                i += 1      # so that the clean-up knows how many have a buffer
+                step_read(self, given[i - 1], &steps[i - 1], &args)
+            c.table = self.t
+            c.key = &k.probe
+            c.steps = steps
+            c.n = n
+            c.args = args.data
+            c.initial = NULL
+            c.error = ST_OK
+            c.bad = 0
+            if has_default:
+                self.pack_default(default, &initial, &at)
+                c.initial = <const uint64_t*>(initial.data + at)
+            st = self.t.methods.update(self.t, &k.probe, counter_edit, &c)
+            if has_default:
+                row_each_object(&self.t.objects, <const uint64_t*>(initial.data + at), object_release)
+            self.settle()
+            if st == ST_STOP:
+                if c.error == ST_ABSENT:
+                    raise fail(self, ST_ABSENT, key)
+                if c.error == ST_KEYPOS or c.error == ST_POSITION:
+                    raise fail(self, c.error, given[c.bad][0])
+                raise fail(self, c.error, given[c.bad])
+            check(self, st, key)
+            if single:
+                return decode_cell(steps[0].value, step_base(&steps[0]), NULL)
+            return [decode_cell(steps[i].value, step_base(&steps[i]), NULL) for i in range(n)]
+        finally:
+            for i in range(i if i < n else n):
+                buf_free(&steps[i].body)
+            if steps != &one:
+                free(steps)
+            buf_free(&args)
+            buf_free(&initial)
+            key_close(&k)
+
+    cdef int pack_default(self, object default, buf_t* buf, size_t* at) except -1:
+        """Pack a default row. It must reach to the key."""
+        if <size_t>PyTuple_GET_SIZE(default) <= self.t.keypos:
+            raise BadArgument(f"the default row {default!r:.200} has no element {self.t.keypos}, where the key of this table stands")
+        pack_values(self, tuple(default[:self.t.keypos]) + (None,) + tuple(default[self.t.keypos + 1:]), buf, at)      # its key is not used
+        return 0
+
+    def update_element(self, key, what, default=None, /):
+        """Replace elements of a row in one step. Returns whether the key was there (always True with a default row).
+
+        what: (pos, value) or a list of such pairs, all of them or none. Type set only. Raises BadPosition, BadArgument. ETS: update_element/3,4.
+
+        >>> t = Table()
+        >>> t.insert((1, "alice", 30)), t.update_element(1, [(1, "bob"), (2, 31)]), t.lookup(1)
+        (True, True, [(1, 'bob', 31)])
+        """
+        cdef packed_key_t k
+        cdef buf_t values
+        cdef buf_t initial
+        cdef uint64_t[64] home
+        cdef uint64_t[64] initial_home
+        cdef size_t at = 0, initial_at = 0, n
+        cdef element_t e
+        cdef tuple pairs
+        cdef list packed = []
+        cdef int st
+        cdef object pair
+        cdef bint has_default = default is not None
+        if has_default and not PyTuple_Check(default):
+            raise BadArgument(f"the default row is a tuple, not {default!r:.200}")
+        if self.t.methods.bag:
+            raise fail(self, ST_GONE if not self.t.alive else ST_TABLE_TYPE, "update_element")
+        pairs = tuple(what) if isinstance(what, list) else (what,)
+        n = len(pairs)
+        e.positions = <int64_t*>malloc((n + 1) * sizeof(int64_t))
+        e.statuses = <int*>malloc((n + 1) * sizeof(int))
+        buf_init(&values, <char*>home, sizeof(home))
+        buf_init(&initial, <char*>initial_home, sizeof(initial_home))
+        e.values = NULL
+        e.initial = NULL
+        try:
+            key_open(key, &k)
+        except BaseException:
+            free(e.positions)
+            free(e.statuses)
+            raise
+        try:
+            if e.positions == NULL or e.statuses == NULL:
+                raise MemoryError
+            n = 0
+            for pair in pairs:
+                e.statuses[n] = ST_BADARG
+                e.positions[n] = 0
+                if PyTuple_Check(pair) and len(pair) == 2 and is_integer(pair[0]):
+                    e.statuses[n] = ST_OK
+                    try:
+                        e.positions[n] = pair[0]
+                    except OverflowError:
+                        e.positions[n] = -1
+                    packed.append(pair[1])
+                else:
+                    packed.append(None)
+                n += 1
+            if n > 0:
+                pack_values(self, tuple(packed), &values, &at)
+                e.values = <const uint64_t*>(values.data + at)
+            if has_default:
+                self.pack_default(default, &initial, &initial_at)
+                e.initial = <const uint64_t*>(initial.data + initial_at)
+            e.table = self.t
+            e.key = &k.probe
+            e.n = n
+            e.error = ST_OK
+            e.bad = 0
+            st = self.t.methods.update(self.t, &k.probe, element_edit, &e)
+        finally:
+            if e.values != NULL:
+                row_each_object(&self.t.objects, e.values, object_release)
+            if e.initial != NULL:
+                row_each_object(&self.t.objects, e.initial, object_release)
+            free(e.positions)
+            free(e.statuses)
+            buf_free(&values)
+            buf_free(&initial)
+            key_close(&k)
+        self.settle()
+        if st == ST_STOP:
+            if e.error == ST_ABSENT:
+                return False
+            if e.error == ST_KEYPOS or e.error == ST_POSITION:
+                raise fail(self, e.error, pairs[e.bad][0])
+            raise fail(self, e.error, pairs[e.bad] if e.error == ST_BADARG else key)
+        check(self, st, key)
+        return True
+
+    def init_table(self, rows, /):
+        """Replace the contents by the rows of an iterable. Returns True. Not atomic. ETS: init_table/2.
+
+        >>> t = Table()
+        >>> t.init_table([(1,), (2,)]), len(t)
+        (True, 2)
+        """
+        self.delete_all_objects()
+        self.insert_many(rows)
+        return True
+
+    # -- reading
+
+    def lookup(self, key, /):
+        """The rows with this key, as a list: empty if there are none; in a bag in the order of their insertion. O(1). ETS: lookup/2.
+
+        >>> t = Table()
+        >>> t.insert(("k", [1, 2])), t.lookup("k"), t.lookup("other")
+        (True, [('k', [1, 2])], [])
+        """
+        cdef packed_key_t k
+        cdef uint64_t[64] home
+        cdef rows_t rows
+        cdef int st
+        key_open(key, &k)
+        rows_open(&rows, self.t, home, 64)
+        st = self.t.methods.get(self.t, &k.probe, rows_sink, &rows)
+        key_close(&k)
+        if st == ST_OK:
+            return rows_list(self, &rows)
+        if ts_likely(st == ST_ABSENT):
+            return []
+        raise fail(self, st, key)
+
+    def lookup_many(self, keys, /):
+        """lookup of each key of an iterable, as a list of lists. Each key by itself is atomic. Loads memory ahead, so it is faster than a loop.
+
+        >>> t = Table()
+        >>> t.insert([(1, "one"), (2, "two")]), t.lookup_many([2, 3, 1])
+        (True, [[(2, 'two')], [], [(1, 'one')]])
+        """
+        cdef list out = []
+        cdef packed_key_t[16] packed
+        cdef uint64_t[256] home
+        cdef rows_t rows
+        cdef size_t n = 0, i, before
+        cdef size_t[16] counts
+        cdef int st = ST_OK
+        cdef object key
+        cdef object iterator = iter(keys)
+        cdef list kept = []
+        cdef bint more = True
+        while more:
+            n = 0
+            kept.clear()            # the keys must outlive their probes
+            try:
+                while n < 16:
+                    try:
+                        key = next(iterator)
+                    except StopIteration:
+                        more = False
+                        break
+                    key_open(key, &packed[n])
+                    n += 1
+                    kept.append(key)
+                    table_prefetch(self.t, &packed[n - 1].probe)
+                rows_open(&rows, self.t, home, 256)
+                for i in range(n):
+                    before = rows.n
+                    st = self.t.methods.get(self.t, &packed[i].probe, rows_sink, &rows)
+                    if st != ST_OK and st != ST_ABSENT:
+                        break
+                    st = ST_OK
+                    counts[i] = rows.n - before
+            finally:
+                for i in range(n):
+                    key_close(&packed[i])
+            if st != ST_OK:
+                rows_close(&rows)
+                raise fail(self, st, "lookup_many")
+            rows_lists(self, &rows, counts, n, out)
+        return out
+
+    def lookup_element(self, key, pos, default=_missing, /):
+        """The element at this position of the key's row; of a bag the list of the elements of all its rows.
+
+        Raises BadKey if the key is absent and there is no default, BadPosition if the row, or any row of a bag, is too short. ETS: lookup_element/3,4.
+
+        >>> t = Table()
+        >>> t.insert((1, "alice", 30)), t.lookup_element(1, 2), t.lookup_element(2, 2, "none")
+        (True, 30, 'none')
+        """
+        cdef packed_key_t k
+        cdef uint64_t[64] home
+        cdef rows_t rows
+        cdef size_t at = 0, i, position
+        cdef const uint64_t* row
+        cdef int st
+        cdef list out
+        if not is_integer(pos):
+            raise BadArgument(f"a position is an integer from 0 on, not {pos!r:.200}")
+        if pos < 0:
+            raise BadPosition(f"position {pos!r:.200}: positions count from 0")
+        position = pos if pos < 1 << 24 else 1 << 24
+        key_open(key, &k)
+        rows_open(&rows, self.t, home, 64)
+        st = self.t.methods.get(self.t, &k.probe, rows_sink, &rows)
+        key_close(&k)
+        if st == ST_ABSENT and default is not _missing:
+            return default
+        check(self, st, key)
+        out = []
+        try:
+            if rows.failed:
+                raise MemoryError
+            for i in range(rows.n):
+                row = <const uint64_t*>(rows.buf.data + at)
+                if position >= row_arity(row):
+                    raise BadPosition(f"position {pos}: the row {decode_row(row, <void*>self)!r:.200} is too short")
+                at += row_words(row) * 8
+            at = 0
+            for i in range(rows.n):
+                row = <const uint64_t*>(rows.buf.data + at)
+                out.append(decode_cell(row[1 + position], <const char*>row, <void*>self))
+                at += row_words(row) * 8
+        finally:
+            rows_close(&rows)
+        return out if self.t.methods.bag else out[0]
+
+    def member(self, key, /):
+        """Is there a row with this key? O(1). ETS: member/2.
+
+        >>> t = Table()
+        >>> t.insert((1,)), t.member(1), t.member(1.0)
+        (True, True, False)
+        """
+        cdef packed_key_t k
+        cdef int st
+        key_open(key, &k)
+        st = self.t.methods.member(self.t, &k.probe)
+        key_close(&k)
+        if st == ST_OK:
+            return True
+        if ts_likely(st == ST_ABSENT):
+            return False
+        raise fail(self, st, key)
+
+    def member_many(self, keys, /):
+        """member of each key of an iterable, as a list.
+
+        >>> t = Table()
+        >>> t.insert((1,)), t.member_many([1, 2])
+        (True, [True, False])
+        """
+        return [self.member(key) for key in keys]
+
+    cdef object walk(self, object key, bint with_rows):
+        """The key after this one (or the first), alone or with its rows; END_OF_TABLE at the end."""
+        cdef packed_key_t k
+        cdef uint64_t[64] home
+        cdef rows_t rows
+        cdef int st
+        cdef bint bounded = key is not _missing
+        cdef list found
+        if bounded:
+            key_open(key, &k)
+        rows_open(&rows, self.t, home, 64)
+        st = self.t.methods.seek(
+            self.t, &k.probe if bounded else NULL, rows_sink if with_rows else rows_first_sink, &rows
+        )
+        if bounded:
+            key_close(&k)
+        if st == ST_ABSENT:
+            return END_OF_TABLE_
+        if st == ST_BADARG:
+            raise BadKey(f"{self.label()} has no row with the key {key!r:.200}, from which a walk could go on")
+        check(self, st, key)
+        found = rows_list(self, &rows)
+        if with_rows:
+            return found[0][self.t.keypos], found
+        return found[0][self.t.keypos]
+
+    def first(self):
+        """The first key of a walk; END_OF_TABLE if the table is empty. Hash tables walk in the order of their hashes. ETS: first/1.
+
+        >>> t = Table()
+        >>> t.first() is END_OF_TABLE, t.insert((1,)), t.first()
+        (True, True, 1)
+        """
+        return self.walk(_missing, False)
+
+    def last(self):
+        """The last key; in hash tables the same as first. ETS: last/1.
+
+        >>> Table().last()
+        tsunami.Atom('$end_of_table')
+        """
+        return self.walk(_missing, False)
+
+    def next(self, key, /):
+        """The key after this one in a walk; END_OF_TABLE after the last. The key must be in the table, or have been deleted while the table is fixed (BadKey). ETS: next/2.
+
+        >>> t = Table()
+        >>> t.insert((1,)), t.next(1) is END_OF_TABLE
+        (True, True)
+        """
+        return self.walk(key, False)
+
+    def prev(self, key, /):
+        """The key before this one; in hash tables the same as next. ETS: prev/2.
+
+        >>> t = Table()
+        >>> t.insert((1,)), t.prev(1) is END_OF_TABLE
+        (True, True)
+        """
+        return self.walk(key, False)
+
+    def first_lookup(self):
+        """The first key and its rows, or END_OF_TABLE. ETS: first_lookup/1.
+
+        >>> t = Table()
+        >>> t.insert((1, "one")), t.first_lookup()
+        (True, (1, [(1, 'one')]))
+        """
+        return self.walk(_missing, True)
+
+    def last_lookup(self):
+        """The last key and its rows, or END_OF_TABLE. ETS: last_lookup/1."""
+        return self.walk(_missing, True)
+
+    def next_lookup(self, key, /):
+        """The key after this one and its rows, or END_OF_TABLE. ETS: next_lookup/2."""
+        return self.walk(key, True)
+
+    def prev_lookup(self, key, /):
+        """The key before this one and its rows, or END_OF_TABLE. ETS: prev_lookup/2."""
+        return self.walk(key, True)
+
+    def slot(self, index, /):
+        """The rows of a slot: from 0 upwards every row comes exactly once, until END_OF_TABLE; beyond, BadArgument. ETS: slot/2.
+
+        >>> t = Table()
+        >>> t.insert((1,)), t.slot(0), t.slot(1) is END_OF_TABLE
+        (True, [(1,)], True)
+        """
+        cdef uint64_t[256] home
+        cdef rows_t rows
+        cdef int st
+        cdef uint64_t at
+        if not is_integer(index) or not 0 <= index < 1 << 62:
+            check(self, ST_OK if self.t.alive else ST_GONE, None)
+            raise BadArgument(f"{index!r:.200} is no slot of {self.label()}")
+        at = index
+        rows_open(&rows, self.t, home, 256)
+        st = table_slot(self.t, at, rows_sink, &rows)
+        if st == ST_OK and rows.failed:
+            st = ST_NO_MEMORY
+        if st != ST_OK:
+            rows_close(&rows)
+            if not self.t.alive:
+                raise fail(self, ST_GONE, None)
+            if st == ST_ABSENT:
+                return END_OF_TABLE_
+            if st == ST_BADARG:
+                raise BadArgument(f"{index} is no slot of {self.label()}")
+            raise fail(self, st, None)
+        return rows_list(self, &rows)
+
+    cdef list scan(self, uint64_t* cursor, size_t budget):
+        """About so many rows from the cursor on, which moves; 0 at the end."""
+        cdef rows_t rows
+        cdef uint64_t at = cursor[0]
+        cdef int st
+        rows_open(&rows, self.t, NULL, 0)
+        with nogil:
+            st = self.t.methods.scan(self.t, &at, 0, budget, rows_sink, &rows)
+        if st != ST_OK:
+            rows_close(&rows)
+            raise fail(self, st, None)
+        cursor[0] = at
+        return rows_list(self, &rows)
+
+    def tab2list(self):
+        """All rows as a list; rows of one key in their order. Rows that stay are in it exactly once, whatever others do meanwhile. ETS: tab2list/1.
+
+        >>> t = Table()
+        >>> t.insert([(1,), (2,)]), sorted(t.tab2list())
+        (True, [(1,), (2,)])
+        """
+        cdef list out = []
+        cdef uint64_t cursor = 0
+        while True:
+            out.extend(self.scan(&cursor, knob_scan_rows))
+            if cursor == 0:
+                return out
+
+    def foldl(self, function, acc, /):
+        """function(row, acc) for each row, from the first to the last; returns the last result. The table is fixed meanwhile. ETS: foldl/3.
+
+        >>> t = Table()
+        >>> t.insert([(1,), (2,)]), t.foldl(lambda row, acc: acc + row[0], 0)
+        (True, 3)
+        """
+        with self.fixed():
+            for row in self:
+                acc = function(row, acc)
+        return acc
+
+    def foldr(self, function, acc, /):
+        """As foldl; for hash tables in the same order. ETS: foldr/3.
+
+        >>> t = Table()
+        >>> t.insert([(1,), (2,)]), t.foldr(lambda row, acc: acc + row[0], 0)
+        (True, 3)
+        """
+        return self.foldl(function, acc)
+
+    # -- the table itself
+
+    def safe_fixtable(self, fix, /):
+        """Fix the table, or take one fixation back: while it is fixed, a walk goes on from keys that have been deleted. Returns True. ETS: safe_fixtable/2.
+
+        >>> t = Table()
+        >>> t.insert((1,)), t.safe_fixtable(True), t.delete(1), t.next(1) is END_OF_TABLE, t.safe_fixtable(False)
+        (True, True, True, True, True)
+        """
+        if fix is not True and fix is not False:
+            check(self, ST_OK if self.t.alive else ST_GONE, None)
+            raise BadArgument(f"True or False, not {fix!r:.200}")
+        check(self, ST_OK if self.t.alive else ST_GONE, None)
+        table_fix(self.t, fix)
+        return True
+
+    def fixed(self):
+        """A context in which the table is fixed.
+
+        >>> t = Table()
+        >>> with t.fixed():
+        ...     key = t.first()
+        """
+        return _Fixed(self)
+
+    def rename(self, name, /):
+        """Give a named table another name. Returns the table. TableExists if a table has that name (also this one). ETS: rename/2.
+
+        >>> import tsunami
+        >>> t = tsunami.new("doc_before")
+        >>> t.rename("doc_after") is tsunami.whereis("doc_after"), t.delete()
+        (True, True)
+        """
+        cdef object atom = name_of(name)
+        cdef bytes text
+        cdef char* p
+        cdef int st
+        check(self, ST_OK if self.t.alive else ST_GONE, None)
+        if self._name is None:
+            raise BadArgument("the table has no name: create it with tsunami.new(name) to give it one")
+        text = atom.name.encode()
+        p = text
+        st = table_name(self.t, p, len(text))
+        if st == ST_EXISTS:
+            raise TableExists(f"there is a table {atom.name!r} already", cause="already_exists")
+        check(self, st, name)
+        _named.pop(self._name, None)
+        self._name = atom
+        _named[atom] = self
+        return self
+
+    def info(self, item=_missing, /):
+        """What is known of the table: a dict, or one item. None for a deleted table. memory is in bytes, all included. ETS: info/1,2.
+
+        >>> t = Table("bag", keypos=1)
+        >>> t.info("type"), t.info("keypos"), t.info("size")
+        ('bag', 1, 0)
+        """
+        cdef dict items
+        if not self.t.alive:
+            return None
+        if item == "memory":
+            return table_memory(self.t)
+        if item == "size":
+            return table_len(self.t)
+        items = {
+            "id": self.t.id,
+            "name": str(self._name) if self._name is not None else None,
+            "named_table": self._name is not None,
+            "type": self.type,
+            "keypos": self.t.keypos,
+            "size": table_len(self.t),
+            "memory": table_memory(self.t),
+            "stripes": table_stripes(self.t),
+            "fixed": counter_load(&self.t.fixed) != 0,
+            "protection": "public",
+        }
+        if item is _missing:
+            return items
+        if isinstance(item, (str, Atom)) and str(item) in items:
+            return items[str(item)]
+        raise BadArgument(f"{item!r:.200} is no item of info: " + " ".join(sorted(items)))
+
+    def check(self):
+        """Check every invariant of the table's structures; AssertionError says which one is broken. O(size), for tests.
+
+        >>> Table().check()
+        """
+        cdef size_t i
+        cdef str wrong
+        for i in range(table_stripes(self.t)):
+            ts_lock_acquire(&self.t.stripes[i].lock)
+            try:
+                wrong = stripe_check(self.t, &self.t.stripes[i])
+            finally:
+                ts_lock_release(&self.t.stripes[i].lock)
+            if wrong is not None:
+                raise AssertionError(f"{self.label()}, stripe {i}: {wrong}")
+
+    @property
+    def name(self):
+        """The table's name, or None."""
+        return str(self._name) if self._name is not None else None
+
+    @property
+    def type(self):
+        """"set", "bag" or "duplicate_bag"."""
+        return self.t.methods.name.decode()
+
+    @property
+    def keypos(self):
+        """The position of the key in a row, from 0."""
+        return self.t.keypos
+
+    # -- the container protocol
+
+    def __len__(self):
+        return table_len(self.t)
+
+    def __bool__(self):
+        return table_len(self.t) != 0
+
+    def __contains__(self, key):
+        return self.member(key)
+
+    def __iter__(self):
+        return _Rows(self)
+
+    def __getitem__(self, key):
+        cdef list rows = self.lookup(key)
+        if not rows:
+            raise fail(self, ST_ABSENT, key)
+        return rows if self.t.methods.bag else rows[0]
+
+    def __setitem__(self, key, row):
+        if self.t.methods.bag:
+            raise BadType(f"a {self.type} may have several rows of one key: use insert()")
+        if not isinstance(row, tuple) or len(row) <= self.t.keypos or not exact_equal(row[self.t.keypos], key):
+            raise BadArgument(
+                f"t[{key!r:.80}] = {row!r:.80}: a row is a tuple with the key at position {self.t.keypos}"
+            )
+        self.insert(row)
+
+    def __delitem__(self, key):
+        if not self.take(key):
+            raise fail(self, ST_ABSENT, key)
+
+    def get(self, key, default=None, /):
+        """The row with this key (of a bag the list of rows), or the default.
+
+        >>> t = Table()
+        >>> t.insert((1, "one")), t.get(1), t.get(2)
+        (True, (1, 'one'), None)
+        """
+        cdef list rows = self.lookup(key)
+        if not rows:
+            return default
+        return rows if self.t.methods.bag else rows[0]
+
+    def pop(self, key, default=_missing, /):
+        """Take the row with this key (of a bag the list of rows); the default, or BadKey, if there is none.
+
+        >>> t = Table()
+        >>> t.insert((1, "one")), t.pop(1), t.pop(1, None)
+        (True, (1, 'one'), None)
+        """
+        cdef list rows = self.take(key)
+        if not rows:
+            if default is _missing:
+                raise fail(self, ST_ABSENT, key)
+            return default
+        return rows if self.t.methods.bag else rows[0]
+
+    def __repr__(self):
+        if not self.t.alive:
+            return f"<tsunami.Table {self.label()}, deleted>"
+        name = f" {str(self._name)!r}" if self._name is not None else ""
+        size = table_len(self.t)
+        return f"<tsunami.Table{name} {self.type}, {size} row{'' if size == 1 else 's'}>"
+
+    def __reduce__(self):
+        raise TypeError("a table cannot be pickled: it is live memory of this process")
+
+
+cdef uint32_t object_put(void* owner, object o) except? 0xFFFFFFFF:
+    return <uint32_t>(<Table>owner).object_put(o)
+
+cdef void object_drop(void* owner, uint32_t slot) noexcept:
+    object_release(&(<Table>owner).t.objects, slot)
+
+cdef object object_get(void* owner, uint32_t slot):
+    return (<Table>owner)._objects[slot]
+
+cdef int key_row_pack(object key, buf_t* buf, size_t* at) except -1:
+    """A key as a row of its own."""
+    cdef pack_ctx_t ctx
+    ctx.allow_objects = False
+    ctx.keypos = 0
+    ctx.owner = NULL
+    return encode_row((key,), buf, at, &ctx)
+
+cdef int rows_lists(Table table, rows_t* r, size_t* counts, size_t n, list out) except -1:
+    """Split the rows into lists of these lengths. Closes."""
+    cdef size_t at = 0, i, j
+    cdef const uint64_t* row
+    cdef list one
+    cdef object item
+    if r.failed:
+        rows_close(r)
+        raise MemoryError
+    try:
+        for i in range(n):
+            one = PyList_New(<Py_ssize_t>counts[i])
+            for j in range(counts[i]):
+                row = <const uint64_t*>(r.buf.data + at)
+                item = decode_row(row, <void*>table)
+                Py_INCREF(item)
+                PyList_SET_ITEM(one, <Py_ssize_t>j, item)
+                at += row_words(row) * 8
+            PyList_Append(out, one)
+    finally:
+        rows_close(r)
+    return 0
+
+
+@cython.final
+cdef class _Fixed:
+    """The context of Table.fixed."""
+    cdef Table table
+
+    def __init__(self, Table table):
+        self.table = table
+
+    def __enter__(self):
+        self.table.safe_fixtable(True)
+        return self.table
+
+    def __exit__(self, *error):
+        if self.table.t.alive:
+            table_fix(self.table.t, False)
+
+
+@cython.final
+cdef class _Rows:
+    """An iterator over rows, in pieces: it never fails because of what others do, and meets each row that stays exactly once."""
+    cdef Table table
+    cdef uint64_t cursor
+    cdef list piece
+    cdef Py_ssize_t at
+    cdef bint over
+
+    def __init__(self, Table table):
+        self.table = table
+        self.cursor = 0
+        self.piece = []
+        self.at = 0
+        self.over = False
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        while self.at == len(self.piece):
+            if self.over:
+                raise StopIteration
+            self.piece = self.table.scan(&self.cursor, knob_scan_rows)
+            self.at = 0
+            self.over = self.cursor == 0
+        row = self.piece[self.at]
+        self.at += 1
+        return row
+
+
+# ---- the module's functions
+
+def new(name, type="set", *, keypos=0, stripes=None):
+    """Create a table; with a name it can be found by tsunami.whereis and over the wire, and lives until it is deleted.
+
+    name: a str or Atom, or None for an unnamed table, which lives as long as the object. For the rest see Table. TableExists if the name is in use. ETS: new/2.
+
+    >>> import tsunami
+    >>> users = tsunami.new("doc_users", type="set")
+    >>> tsunami.whereis("doc_users") is users, users.delete()
+    (True, True)
+    """
+    cdef Table table
+    cdef bytes text
+    cdef char* p
+    cdef int st
+    atom = name_of(name) if name is not None else None
+    table = Table(type, keypos=keypos, stripes=stripes)
+    if atom is None:
+        return table
+    text = atom.name.encode()
+    p = text
+    st = table_name(table.t, p, len(text))
+    if st == ST_EXISTS:
+        raise TableExists(f"there is a table {atom.name!r} already", cause="already_exists")
+    check(table, st, name)
+    table._name = atom
+    _named[atom] = table
+    return table
+
+
+def whereis(name, /):
+    """The table of this name, the same object every time; None if there is none. ETS: whereis/1.
+
+    >>> import tsunami
+    >>> tsunami.whereis("doc_nobody") is None
+    True
+    """
+    return _named.get(name_of(name))
+
+
+def all():
+    """All tables that live, named or not. ETS: all/0.
+
+    >>> import tsunami
+    >>> t = tsunami.Table()
+    >>> t in tsunami.all()
+    True
+    """
+    return [table for table in list(_tables) if (<Table>table).t.alive and (<Table>table) not in _keyspaces]
+
+
+def keyspace(db=0, /):
+    """The table behind the plain Redis commands of a database, 0 to 15: a set of rows (key, value).
+
+    >>> import tsunami
+    >>> tsunami.keyspace(0)
+    <tsunami.Table 'keyspace 0' set, 0 rows>
+    """
+    cdef Table table
+    if not is_integer(db) or not 0 <= db < 16:
+        raise BadArgument(f"{db!r:.200} is no database: 0 to 15")
+    if _keyspaces[db] is None:
+        table = Table("set")
+        table.t.stamped = True
+        table._name = Atom(f"keyspace {db}")
+        if _keyspaces[db] is None:
+            _keyspaces[db] = table
+    return _keyspaces[db]
+
+
+cdef table_t* table_of(object table) except NULL:
+    return (<Table?>table).t
+
+
+def entry(Table table not None, key, /):
+    """The row with this key and its deadline (ms since 1970, or None); None if there is none."""
+    cdef packed_key_t k
+    cdef uint64_t[64] home
+    cdef rows_t rows
+    cdef int st
+    cdef uint64_t deadline
+    key_open(key, &k)
+    rows_open(&rows, table.t, home, 64)
+    st = table.t.methods.get(table.t, &k.probe, rows_sink, &rows)
+    key_close(&k)
+    if st == ST_ABSENT:
+        return None
+    check(table, st, key)
+    deadline = row_deadline(<const uint64_t*>rows.buf.data) if not rows.failed else 0
+    return rows_list(table, &rows)[0], (deadline if deadline else None)
+
+
+cdef class _Ops:
+    """Steps of a commit, packed."""
+    cdef op_t* ops
+    cdef size_t n
+    cdef buf_t buf
+    cdef list tables
+    cdef list starts        # of the rows in buf, or None; the keys are one-element rows before them
+
+    def __cinit__(self):
+        self.ops = NULL
+        buf_init(&self.buf, NULL, 0)
+        self.tables = []
+        self.starts = []
+
+    def __dealloc__(self):
+        free(self.ops)
+        buf_free(&self.buf)
+
+    cdef int add(self, Table table, object key, object row, object deadline) except -1:
+        """key None: the row's own."""
+        cdef size_t key_at = 0, row_at = 0
+        if table.t.methods.bag:
+            raise fail(table, ST_TABLE_TYPE, "commit")
+        if row is not None:
+            row_pack(table, row, &self.buf, &row_at)
+        if key is not _missing:
+            key_row_pack(key, &self.buf, &key_at)
+        self.tables.append(table)
+        self.starts.append((key_at if key is not _missing else None, row_at if row is not None else None, deadline or 0))
+        return 0
+
+    cdef int ready(self) except -1:
+        """The buffer does not move any more: fill in the pointers."""
+        cdef size_t i
+        cdef Table table
+        cdef op_t* op
+        self.n = len(self.starts)
+        self.ops = <op_t*>calloc(self.n + 1, sizeof(op_t))
+        if self.ops == NULL:
+            raise MemoryError
+        for i in range(self.n):
+            table = self.tables[i]
+            key_at, row_at, deadline = self.starts[i]
+            op = &self.ops[i]
+            op.table = table.t
+            op.row = <const uint64_t*>(self.buf.data + <size_t>row_at) if row_at is not None else NULL
+            op.deadline = deadline
+            if key_at is not None:
+                row_probe(<const uint64_t*>(self.buf.data + <size_t>key_at), 0, &op.key)
+            else:
+                row_probe(op.row, table.t.keypos, &op.key)
+        return 0
+
+    cdef int release(self) except -1:
+        cdef size_t i
+        for i in range(self.n):
+            if self.ops[i].row != NULL:
+                row_each_object(&self.ops[i].table.objects, self.ops[i].row, object_release)
+        for table in self.tables:
+            (<Table>table).settle()
+        return 0
+
+
+def commit(checks, puts, erases, /):
+    """All or nothing, isolated, over tables of type set: if every check holds, store and erase. Returns whether it did.
+
+    checks: (table, key, row or None, deadline or None): the row that must be there. puts: (table, row, deadline or None). erases: (table, key).
+    """
+    cdef _Ops before = _Ops()
+    cdef _Ops after = _Ops()
+    cdef int st
+    for table, key, row, deadline in checks:
+        before.add(table, key, row, deadline)
+    for table, row, deadline in puts:
+        after.add(table, _missing, row, deadline)
+    for table, key in erases:
+        after.add(table, key, None, None)
+    before.ready()
+    after.ready()
+    st = ops_commit(before.ops, before.n, after.ops, after.n, False)
+    before.release()
+    after.release()
+    if st == ST_CONFLICT:
+        return False
+    if st != ST_OK:
+        raise fail((before.tables + after.tables)[0], st, "commit")
+    return True
+
+
+def scan(Table table not None, cursor, count, /):
+    """About `count` rows from `cursor` on (0: from the start), and the cursor to go on with (0: the end)."""
+    cdef uint64_t at = cursor
+    cdef list rows = table.scan(&at, count if count > 0 else 1)
+    return at, rows
+
+
+def swap(Table a not None, Table b not None, /):
+    """Exchange the rows of two keyspaces in one step."""
+    cdef list kept
+    cdef dict slots
+    cdef int st = table_swap(a.t, b.t)
+    if st == ST_OK and a is not b:
+        kept = a._objects
+        a._objects = b._objects
+        b._objects = kept
+        slots = a._slots
+        a._slots = b._slots
+        b._slots = slots
+    check(a, st, "swap")
+
+
+def idle_seconds(Table table not None, key, /):
+    """Seconds since the last access to a key of a keyspace, to the second; None if it is not there."""
+    cdef packed_key_t k
+    cdef uint32_t stamp = 0
+    cdef int st
+    key_open(key, &k)
+    st = stamp_peek(table.t, &k.probe, &stamp)
+    key_close(&k)
+    if st == ST_ABSENT:
+        return None
+    check(table, st, key)
+    return max(0, <int64_t>clock_stamp() - <int64_t>stamp)
+
+cdef int stamp_peek(table_t* t, const probe_t* p, uint32_t* stamp) noexcept nogil:
+    """The time of the last access, without being one."""
+    cdef stripe_t* s = table_stripe(t, p.hash)
+    cdef uint64_t* slot
+    cdef int st = ST_ABSENT
+    ts_lock_acquire(&s.lock)
+    slot = find_live(t, s, p, map_local(&s.map, p.hash))
+    if slot != NULL:
+        stamp[0] = row_stamp(slot_row(slot[0]))
+        st = ST_OK
+    ts_lock_release(&s.lock)
+    return st
+
+
+def memory_of(Table table not None, key, /):
+    """Bytes that a key's rows take, its share of the slots included; None if it is not there."""
+    cdef packed_key_t k
+    cdef size_t n = 0
+    cdef int st
+    key_open(key, &k)
+    st = memory_peek(table.t, &k.probe, &n)
+    key_close(&k)
+    if st == ST_ABSENT:
+        return None
+    check(table, st, key)
+    return n
+
+cdef int memory_peek(table_t* t, const probe_t* p, size_t* n) noexcept nogil:
+    cdef stripe_t* s = table_stripe(t, p.hash)
+    cdef uint64_t* slot
+    cdef group_t* g
+    cdef uint32_t i
+    cdef int st = ST_ABSENT
+    ts_lock_acquire(&s.lock)
+    slot = find_live(t, s, p, map_local(&s.map, p.hash))
+    if slot != NULL:
+        n[0] = s.map.spent // s.map.count
+        if slot_is_group(slot[0]):
+            g = slot_group(slot[0])
+            n[0] += block_bytes(g, sizeof(group_t)) + block_bytes(g.rows, g.cap * sizeof(void*))
+            if g.index != NULL:
+                n[0] += block_bytes(g.index, <size_t>8 << g.index_bits)
+            for i in range(g.used):
+                if g.rows[i] != NULL:
+                    n[0] += row_spent(g.rows[i])
+        else:
+            n[0] += row_spent(slot_pointer(slot[0]))
+        st = ST_OK
+    ts_lock_release(&s.lock)
+    return st
+
+cdef size_t row_spent(uint64_t* row) noexcept nogil:
+    cdef size_t words = row_words(row)
+    if words > CLASS_MAX or not knob_slab:
+        return block_bytes(row, words * 8)
+    return <size_t>class_words[class_of[words]] * 8
+
+
+def random_row(Table table not None, /):
+    """Some row, or None if the table is empty."""
+    cdef uint64_t at = _random.getrandbits(64)
+    cdef list rows
+    if len(table) == 0:
+        return None
+    rows = table.scan(&at, 1)
+    while not rows and at != 0:
+        rows = table.scan(&at, 1)
+    if not rows:
+        at = 0
+        rows = table.scan(&at, 1)
+        while not rows and at != 0:
+            rows = table.scan(&at, 1)
+    return _random.choice(rows) if rows else None
+
+
+def expire(Table table not None, now_ms, budget=1 << 20, /):
+    """Erase what is due at now_ms, at most `budget` rows. Returns how many, and by how many ms the latest of them was late."""
+    cdef uint64_t late = 0
+    cdef uint64_t now = now_ms
+    cdef size_t most = budget
+    cdef size_t n
+    with nogil:
+        n = table_expire(table.t, now, most, &late)
+    table.settle()
+    return n, late
+
+
+def _knobs(**settings):
+    """Set test knobs; returns their values before."""
+    global knob_slab, knob_load_num, knob_move, knob_min_bits, knob_clock, knob_hash_bits, knob_scan_rows, knob_default_stripes
+    cdef dict before = {
+        "slab": knob_slab, "load": knob_load_num, "move": knob_move, "map_bits": knob_min_bits, "clock_ms": knob_clock,
+        "hash_bits": knob_hash_bits, "scan_rows": knob_scan_rows, "stripes": knob_default_stripes,
+    }
+    for name in settings:
+        if name not in before:
+            raise BadArgument(f"{name!r} is no knob: " + " ".join(sorted(before)))
+    knobs = dict(before, **settings)
+    if not 1 <= knobs["load"] <= 7 or not 2 <= knobs["move"] or not 0 <= knobs["map_bits"] <= 20 or not 1 <= knobs["scan_rows"]:
+        raise BadArgument(f"{settings!r}: out of range")
+    if knobs["slab"] != before["slab"]:
+        raise BadArgument("the slab is chosen when the extension is built")
+    knob_load_num = knobs["load"]
+    knob_move = knobs["move"]
+    knob_min_bits = knobs["map_bits"]
+    knob_clock = knobs["clock_ms"]
+    knob_hash_bits = knobs["hash_bits"]
+    knob_scan_rows = knobs["scan_rows"]
+    knob_default_stripes = knobs["stripes"]
+    return before

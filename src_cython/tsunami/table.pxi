@@ -1,0 +1,442 @@
+# The table: what all types have in common.
+#
+# A table is its options, an array of stripes, and a pointer to the method table of its type. It knows nothing of Python objects except that some rows hold
+# slots of the object registry below, whose pointers it keeps but never looks at.
+#
+# Who frees what: a table_t lives while its reference count is above 0 (the Table object has one, every table_find another). `alive` ends when the table is deleted:
+# each operation reads its stripe's copy of it under the stripe's lock, so nobody finds a half deleted table.
+#
+# Lock order: stripes by (table id, index), through lock_all or lock_set only; then the objects' lock; then the pool's. Names have a lock of their own, under which
+# no other is taken.
+
+cdef struct objects_t:
+    # Reference terms: a row holds a slot number, the Table object holds the objects, by slot, in a list that the collector sees. A slot is counted: by
+    # every stored row it stands in, and by whoever has a copy of such a row or builds one. So an object lives until no row and no reader
+    # needs it; and the last one who lets go needs no GIL: the slot goes to the trash, which the next one who holds the GIL empties.
+    ts_lock_t lock
+    uint32_t* refs          # by slot
+    uint32_t* free          # a stack of slots without object
+    uint32_t* trash         # slots with an object that nobody needs
+    uint32_t used           # slots ever given out
+    uint32_t cap
+    uint32_t free_len
+    uint32_t trash_len
+    size_t spent
+
+cdef struct stripe_t:
+    ts_lock_t lock
+    uint32_t alive
+    # -- from here on swapped as a whole by table_swap; guarded by lock
+    map_t map
+    slab_t slab
+    uint64_t rows           # read without the lock, as a figure
+    uint64_t timed          # rows with a deadline; likewise
+    uint64_t special        # rows that the pages alone do not free: groups, malloc blocks, rows with objects
+    wheel_t* wheel
+    map_t* graves           # while the table is fixed: one-element rows with the keys that were deleted
+
+cdef struct methods_t:
+    # What a table type is. Named as in docs/architecture.md; all are called without the stripe's lock and take it themselves.
+    const char* name
+    bint bag
+    int (*get)(table_t* t, const probe_t* key, row_sink_t sink, void* ctx) noexcept nogil
+    int (*member)(table_t* t, const probe_t* key) noexcept nogil
+    int (*put)(table_t* t, const uint64_t* row, uint64_t deadline) noexcept nogil
+    int (*take)(table_t* t, const probe_t* key, row_sink_t sink, void* ctx) noexcept nogil
+    int (*erase)(table_t* t, const uint64_t* row) noexcept nogil                       # delete_object
+    int (*update)(table_t* t, const probe_t* key, row_edit_t edit, void* ctx) noexcept nogil
+    int (*seek)(table_t* t, const probe_t* after, row_sink_t sink, void* ctx) noexcept nogil    # after NULL: the first key
+    int (*scan)(table_t* t, uint64_t* cursor, uint64_t end, size_t budget, row_sink_t sink, void* ctx) noexcept nogil
+
+cdef struct table_t:
+    uint64_t id
+    uint64_t refs
+    const methods_t* methods
+    stripe_t* stripes
+    uint32_t stripe_bits
+    uint32_t keypos
+    uint32_t alive
+    bint stamped            # rows carry the time of their last access
+    uint64_t fixed          # fixations in force
+    uint64_t hash_mask
+    uint32_t slot_bits      # the numbering of slots, frozen while fixed
+    objects_t objects
+    # the registry of names, guarded by names.lock
+    char* name
+    size_t name_len
+    table_t* by_name
+
+cdef enum:
+    STRIPES_MAX_BITS = 16
+    NAME_BUCKETS = 1024
+
+cdef struct names_t:
+    ts_lock_t lock
+    table_t* buckets[NAME_BUCKETS]
+
+cdef names_t names
+cdef uint64_t table_ids = 0
+cdef uint64_t knob_clock = 0            # ms: the time, for tests of deadlines; 0: the clock
+cdef uint32_t knob_hash_bits = 64       # significant bits of the hashes of new tables
+cdef uint32_t knob_scan_rows = 512      # rows copied out under one hold of a stripe
+cdef uint32_t knob_default_stripes = 0
+
+cdef extern from "<time.h>" nogil:
+    cdef struct timespec:
+        long tv_sec
+        long tv_nsec
+    int CLOCK_REALTIME
+    int clock_gettime(int which, timespec* ts) noexcept
+
+cdef extern from *:
+    """
+    #include <time.h>
+    #ifdef CLOCK_REALTIME_COARSE
+    #define TS_CLOCK_STAMP CLOCK_REALTIME_COARSE
+    #else
+    #define TS_CLOCK_STAMP CLOCK_REALTIME
+    #endif
+    """
+    int TS_CLOCK_STAMP
+
+cdef uint64_t clock_ms() noexcept nogil:
+    cdef timespec ts
+    if knob_clock != 0:
+        return knob_clock
+    clock_gettime(CLOCK_REALTIME, &ts)
+    return <uint64_t>ts.tv_sec * 1000 + <uint64_t>ts.tv_nsec // 1000000
+
+cdef inline uint32_t clock_stamp() noexcept nogil:
+    cdef timespec ts
+    if knob_clock != 0:
+        return <uint32_t>(knob_clock // 1000)
+    clock_gettime(TS_CLOCK_STAMP, &ts)
+    return <uint32_t>ts.tv_sec
+
+
+# ---- stored rows: the term, then | stamp | deadline next pprev |, each only where its flag is set
+
+cdef inline size_t row_words(const uint64_t* row) noexcept nogil:
+    """Of the whole allocation."""
+    return row[0] & EXTENT_MASK
+
+cdef inline uint64_t* row_stamp_word(uint64_t* row) noexcept nogil:
+    return row + header_words(row[0])
+
+cdef inline bint row_expired(const uint64_t* row) noexcept nogil:
+    return ts_unlikely((row[0] & ROW_EXPIRES) != 0) and timer_deadline(row) <= clock_ms()
+
+cdef inline cell_t row_as_cell(const uint64_t* row) noexcept nogil:
+    """The row as a tuple term whose base is the row."""
+    return LOW_TUPLE | (<uint64_t>row_arity(row) << 34)
+
+cdef inline void row_probe(const uint64_t* row, size_t keypos, probe_t* p) noexcept nogil:
+    probe_term(p, row[1 + keypos], <const char*>row)
+
+
+# ---- the object registry
+
+ctypedef void (*object_visit_t)(objects_t* o, uint32_t slot) noexcept nogil
+
+cdef void row_each_object(objects_t* o, const uint64_t* row, object_visit_t visit) noexcept nogil:
+    """Call visit for every reference term in a row."""
+    cdef walk_t w
+    cdef size_t i
+    cdef const uint64_t* body
+    if not row[0] & HAS_OBJECT:
+        return
+    walk_begin(&w, row, LOW_TUPLE)
+    while True:
+        if w.low != 0 and row[w.at] & HAS_OBJECT:
+            body = row + w.at
+            for i in range(1, w.words):
+                if (body[i] & 0xFF) == LOW_OBJECT:
+                    visit(o, <uint32_t>(body[i] >> 32))
+        if not walk_next(&w):
+            break
+    walk_end(&w)
+
+cdef void object_retain(objects_t* o, uint32_t slot) noexcept nogil:
+    ts_lock_acquire(&o.lock)
+    o.refs[slot] += 1
+    ts_lock_release(&o.lock)
+
+cdef void object_release(objects_t* o, uint32_t slot) noexcept nogil:
+    cdef bint last
+    ts_lock_acquire(&o.lock)
+    o.refs[slot] -= 1
+    last = o.refs[slot] == 0
+    if last:
+        o.trash[o.trash_len] = slot             # as long as refs: there is room for all
+        counter_trash(o, o.trash_len + 1)
+    ts_lock_release(&o.lock)
+    if last:
+        trash_call()
+
+cdef inline void counter_trash(objects_t* o, uint32_t n) noexcept nogil:
+    flag_store(&o.trash_len, n)                 # read without the lock by those who ask whether there is any
+
+cdef int objects_widen(objects_t* o) noexcept nogil:
+    """Room for more slots. The lock is held."""
+    cdef uint32_t cap = o.cap * 2 if o.cap else 16
+    cdef uint32_t* room = <uint32_t*>calloc(<size_t>cap * 3, sizeof(uint32_t))
+    if room == NULL:
+        return ST_NO_MEMORY
+    if o.refs != NULL:
+        memcpy(room, o.refs, o.cap * sizeof(uint32_t))
+        memcpy(room + cap, o.free, o.cap * sizeof(uint32_t))
+        memcpy(room + 2 * <size_t>cap, o.trash, o.cap * sizeof(uint32_t))
+        free(o.refs)
+    o.refs = room
+    o.free = room + cap
+    o.trash = room + 2 * <size_t>cap
+    o.cap = cap
+    o.spent = block_bytes(room, <size_t>cap * 3 * sizeof(uint32_t))
+    return ST_OK
+
+cdef int object_take(objects_t* o, uint32_t* slot) noexcept nogil:
+    """A slot with one reference, the caller's."""
+    cdef int st = ST_OK
+    ts_lock_acquire(&o.lock)
+    if o.free_len > 0:
+        o.free_len -= 1
+        slot[0] = o.free[o.free_len]
+    else:
+        if o.used == o.cap:
+            st = objects_widen(o)
+        if st == ST_OK:
+            slot[0] = o.used
+            o.used += 1
+    if st == ST_OK:
+        o.refs[slot[0]] = 1
+    ts_lock_release(&o.lock)
+    return st
+
+cdef bint object_revive(objects_t* o, uint32_t slot) noexcept nogil:
+    """One reference more, unless the last one has gone already."""
+    cdef bint live
+    ts_lock_acquire(&o.lock)
+    live = o.refs[slot] != 0
+    if live:
+        o.refs[slot] += 1
+    ts_lock_release(&o.lock)
+    return live
+
+cdef bint object_discard(objects_t* o, uint32_t* slot) noexcept nogil:
+    """Take a slot out of the trash. The caller drops its object and then calls object_vacate."""
+    cdef bint some
+    ts_lock_acquire(&o.lock)
+    some = o.trash_len > 0
+    if some:
+        counter_trash(o, o.trash_len - 1)
+        slot[0] = o.trash[o.trash_len]
+    ts_lock_release(&o.lock)
+    return some
+
+cdef void object_vacate(objects_t* o, uint32_t slot) noexcept nogil:
+    ts_lock_acquire(&o.lock)
+    o.free[o.free_len] = slot
+    o.free_len += 1
+    ts_lock_release(&o.lock)
+
+
+# ---- life of a table
+
+cdef uint32_t bits_for(size_t n) noexcept nogil:
+    cdef uint32_t b = 0
+    while (<size_t>1 << b) < n:
+        b += 1
+    return b
+
+cdef void stripe_open(table_t* t, stripe_t* s) noexcept nogil:
+    """Empty, everything but the lock and alive."""
+    map_open(&s.map, t.stripe_bits, t.keypos, t.hash_mask)
+    memset(&s.slab, 0, sizeof(slab_t))
+    s.rows = s.timed = s.special = 0
+    s.wheel = NULL
+    s.graves = NULL
+
+cdef table_t* table_open(const methods_t* methods, uint32_t keypos, uint32_t stripe_bits) noexcept nogil:
+    cdef table_t* t = <table_t*>calloc(1, sizeof(table_t))
+    cdef size_t i
+    if t == NULL:
+        return NULL
+    t.stripes = <stripe_t*>calloc(<size_t>1 << stripe_bits, sizeof(stripe_t))
+    if t.stripes == NULL:
+        free(t)
+        return NULL
+    t.id = counter_add(&table_ids, 1) + 1
+    t.refs = 1
+    t.methods = methods
+    t.keypos = keypos
+    t.stripe_bits = stripe_bits
+    t.alive = 1
+    t.hash_mask = ~<uint64_t>0 if knob_hash_bits >= 64 else ~(~<uint64_t>0 >> knob_hash_bits)
+    for i in range(<size_t>1 << stripe_bits):
+        t.stripes[i].alive = 1
+        stripe_open(t, &t.stripes[i])
+    return t
+
+cdef void table_retain(table_t* t) noexcept nogil:
+    refs_take(&t.refs)
+
+cdef void table_release(table_t* t) noexcept nogil:
+    if refs_drop(&t.refs):
+        table_drop(t)
+        free(t.objects.refs)
+        free(t.stripes)
+        free(t.name)
+        free(t)
+
+cdef inline size_t table_stripes(const table_t* t) noexcept nogil:
+    return <size_t>1 << t.stripe_bits
+
+cdef inline stripe_t* table_stripe(const table_t* t, uint64_t hash) noexcept nogil:
+    return &t.stripes[((hash & t.hash_mask) >> 1) >> (63 - t.stripe_bits)]
+
+cdef void lock_all(table_t* t) noexcept nogil:
+    cdef size_t i
+    for i in range(table_stripes(t)):
+        ts_lock_acquire(&t.stripes[i].lock)
+
+cdef void unlock_all(table_t* t) noexcept nogil:
+    cdef size_t i
+    for i in range(table_stripes(t)):
+        ts_lock_release(&t.stripes[i].lock)
+
+cdef struct lockee_t:
+    uint64_t table_id
+    size_t index
+    stripe_t* stripe
+
+cdef int lockee_order(const void* a, const void* b) noexcept nogil:
+    cdef const lockee_t* x = <const lockee_t*>a
+    cdef const lockee_t* y = <const lockee_t*>b
+    if x.table_id != y.table_id:
+        return -1 if x.table_id < y.table_id else 1
+    if x.index != y.index:
+        return -1 if x.index < y.index else 1
+    return 0
+
+cdef size_t lock_set(lockee_t* set, size_t n) noexcept nogil:
+    """Sort, drop what stands twice, take all. The new length."""
+    cdef size_t i, m = 0
+    if n > 1:
+        qsort(set, n, sizeof(lockee_t), lockee_order)
+    for i in range(n):
+        if m == 0 or set[i].stripe != set[m - 1].stripe:
+            set[m] = set[i]
+            m += 1
+    for i in range(m):
+        ts_lock_acquire(&set[i].stripe.lock)
+    return m
+
+cdef void unlock_set(lockee_t* set, size_t n) noexcept nogil:
+    cdef size_t i
+    for i in range(n):
+        ts_lock_release(&set[i].stripe.lock)
+
+
+# ---- what the wire calls, and figures
+
+cdef int table_get(table_t* t, const probe_t* key, row_sink_t sink, void* ctx) noexcept nogil:
+    return t.methods.get(t, key, sink, ctx)
+
+cdef int table_member(table_t* t, const probe_t* key) noexcept nogil:
+    return t.methods.member(t, key)
+
+cdef int table_put(table_t* t, const uint64_t* row, uint64_t deadline) noexcept nogil:
+    if row_arity(row) <= t.keypos:
+        return ST_BADARG
+    return t.methods.put(t, row, deadline)
+
+cdef int table_erase(table_t* t, const probe_t* key, row_sink_t sink, void* ctx) noexcept nogil:
+    return t.methods.take(t, key, sink, ctx)
+
+cdef int table_edit(table_t* t, const probe_t* key, row_edit_t edit, void* ctx) noexcept nogil:
+    return t.methods.update(t, key, edit, ctx)
+
+cdef size_t table_len(table_t* t) noexcept nogil:
+    cdef size_t i
+    cdef uint64_t n = 0
+    for i in range(table_stripes(t)):
+        n += counter_load(&t.stripes[i].rows)
+    return n
+
+cdef uint64_t table_volatile(table_t* t) noexcept nogil:
+    cdef size_t i
+    cdef uint64_t n = 0
+    for i in range(table_stripes(t)):
+        n += counter_load(&t.stripes[i].timed)
+    return n
+
+cdef size_t table_keypos(table_t* t) noexcept nogil:
+    return t.keypos
+
+cdef bint table_is_bag(table_t* t) noexcept nogil:
+    return t.methods.bag
+
+
+# ---- names
+
+cdef size_t name_bucket(const char* name, size_t n) noexcept nogil:
+    cdef uint64_t h = 1469598103934665603u          # FNV-1a: names are few and ours
+    cdef size_t i
+    for i in range(n):
+        h = (h ^ <uint8_t>name[i]) * 1099511628211u
+    return (h ^ (h >> 32)) & (NAME_BUCKETS - 1)
+
+cdef table_t* table_find(const char* name, size_t n) noexcept nogil:
+    cdef table_t* t
+    ts_lock_acquire(&names.lock)
+    t = names.buckets[name_bucket(name, n)]
+    while t != NULL and not (t.name_len == n and memcmp(t.name, name, n) == 0):
+        t = t.by_name
+    if t != NULL:
+        refs_take(&t.refs)
+    ts_lock_release(&names.lock)
+    return t
+
+cdef void names_unlink(table_t* t) noexcept nogil:
+    """The lock is held."""
+    cdef table_t** at
+    if t.name == NULL:
+        return
+    at = &names.buckets[name_bucket(t.name, t.name_len)]
+    while at[0] != NULL and at[0] != t:
+        at = &at[0].by_name
+    if at[0] == t:
+        at[0] = t.by_name
+    t.by_name = NULL
+
+cdef int table_name(table_t* t, const char* name, size_t n) noexcept nogil:
+    """Give the table this name in place of the one it has; NULL takes it away. ST_EXISTS if another table has it, or this one."""
+    cdef char* copy = NULL
+    cdef table_t* other
+    cdef table_t** at
+    if name != NULL:
+        copy = <char*>malloc(n + 1)
+        if copy == NULL:
+            return ST_NO_MEMORY
+        memcpy(copy, name, n)
+        copy[n] = 0
+    ts_lock_acquire(&names.lock)
+    if name != NULL:
+        at = &names.buckets[name_bucket(name, n)]
+        other = at[0]
+        while other != NULL and not (other.name_len == n and memcmp(other.name, name, n) == 0):
+            other = other.by_name
+        if other != NULL:
+            ts_lock_release(&names.lock)
+            free(copy)
+            return ST_EXISTS
+    names_unlink(t)
+    free(t.name)
+    t.name = copy
+    t.name_len = n if copy != NULL else 0
+    if copy != NULL:
+        at = &names.buckets[name_bucket(name, n)]
+        t.by_name = at[0]
+        at[0] = t
+    ts_lock_release(&names.lock)
+    return ST_OK

@@ -1,0 +1,1112 @@
+# set, bag and duplicate_bag: an array of stripes, each with a map from key to row, or to a group of rows.
+#
+# The stripe is the top bits of the key's hash, the map's order goes by the bits below, so the whole table has one order: that of the hashes. Every walk goes by it.
+#
+# What must stay true:
+# 1. rows, timed and special of a stripe count its rows, those with a deadline, and what slab_drop alone would not free.
+# 2. A key with one row has the row in its slot; one with several has a group. A group has at least one row.
+# 3. In a bag no two rows of a group are equal. The rows of a group stand in the order of their insertion.
+# 4. A key that is in graves is not in the map. graves exist only while the table is fixed.
+# 5. A row whose deadline has passed is never shown. Writers who meet one erase it; the wheel erases the others.
+
+cdef enum:
+    GROUP_INDEXED = 16      # groups longer than this have an index
+
+
+# ---- rows
+
+cdef inline bint row_special(const uint64_t* row) noexcept nogil:
+    return row_words(row) > CLASS_MAX or (row[0] & HAS_OBJECT) != 0 or not knob_slab
+
+cdef void row_time(stripe_t* s, uint64_t* row) noexcept nogil:
+    """Hang a row with a deadline into the wheel, which is there."""
+    wheel_add(s.wheel, row, clock_ms())
+    counter_bump(&s.timed, 1)
+
+cdef inline void row_fill(table_t* t, stripe_t* s, uint64_t* row, size_t words, const uint64_t* term, size_t term_words, uint64_t deadline) noexcept nogil:
+    cdef uint64_t head
+    memcpy(row, term, term_words * 8)
+    head = (term[0] & ~(EXTENT_MASK | ROW_EXPIRES | ROW_STAMP)) | words
+    if t.stamped:
+        head |= ROW_STAMP
+        row[term_words] = clock_stamp()
+    if deadline != 0:
+        head |= ROW_EXPIRES
+        row[words - 3] = deadline
+    row[0] = head
+    if row_special(row):
+        s.special += 1
+        row_each_object(&t.objects, row, object_retain)
+    if deadline != 0:
+        row_time(s, row)
+
+cdef inline int stripe_wheel(stripe_t* s) noexcept nogil:
+    if s.wheel == NULL:
+        s.wheel = <wheel_t*>calloc(1, sizeof(wheel_t))
+        if s.wheel == NULL:
+            return ST_NO_MEMORY
+        s.slab.spent += block_bytes(s.wheel, sizeof(wheel_t))
+    return ST_OK
+
+cdef uint64_t* row_make(table_t* t, stripe_t* s, const uint64_t* term, uint64_t deadline) noexcept nogil:
+    """A stored row: a copy of the term with the trailers that this table and deadline call for. NULL without memory."""
+    cdef size_t term_words = row_bytes(term) // 8
+    cdef size_t words = term_words + (1 if t.stamped else 0) + (TRAILER_WORDS if deadline != 0 else 0)
+    cdef uint64_t* row
+    if deadline != 0 and stripe_wheel(s) != ST_OK:
+        return NULL
+    row = slab_take(&s.slab, words)
+    if row != NULL:
+        row_fill(t, s, row, words, term, term_words, deadline)
+    return row
+
+cdef inline void row_empty(table_t* t, stripe_t* s, uint64_t* row) noexcept nogil:
+    """Undo what row_fill did besides filling."""
+    if row[0] & ROW_EXPIRES:
+        wheel_remove(s.wheel, row)
+        counter_bump(&s.timed, <uint64_t>-1)
+    if row_special(row):
+        s.special -= 1
+        row_each_object(&t.objects, row, object_release)
+
+cdef inline void row_drop(table_t* t, stripe_t* s, uint64_t* row) noexcept nogil:
+    row_empty(t, s, row)
+    slab_give(&s.slab, row, row_words(row))
+
+
+# ---- groups
+
+cdef void* stripe_block(stripe_t* s, size_t n) noexcept nogil:
+    cdef void* p = calloc(1, n)
+    if p != NULL:
+        s.slab.spent += block_bytes(p, n)
+    return p
+
+cdef void stripe_unblock(stripe_t* s, void* p, size_t n) noexcept nogil:
+    if p != NULL:
+        s.slab.spent -= block_bytes(p, n)
+        free(p)
+
+cdef inline uint64_t row_hash(const uint64_t* row) noexcept nogil:
+    """Of the row as a whole; the upper half only."""
+    return term_hash(row_as_cell(row), <const char*>row) & ~<uint64_t>0xFFFFFFFF
+
+cdef void group_index_add(group_t* g, uint64_t hash, uint32_t position) noexcept nogil:
+    cdef uint64_t mask = (<uint64_t>1 << g.index_bits) - 1
+    cdef uint64_t at = (hash >> 32) & mask
+    while g.index[at] != 0:
+        at = (at + 1) & mask
+    g.index[at] = hash | (position + 1)
+
+cdef int group_resize(stripe_t* s, group_t* g, uint32_t cap) noexcept nogil:
+    """Close the holes, in a new array of this capacity, with an index where it pays."""
+    cdef uint64_t** rows = <uint64_t**>stripe_block(s, cap * sizeof(void*))
+    cdef uint64_t* index = NULL
+    cdef uint32_t bits = 0
+    cdef uint32_t i, n = 0
+    if rows == NULL:
+        return ST_NO_MEMORY
+    if cap > GROUP_INDEXED:
+        bits = bits_for(<size_t>cap * 2)
+        index = <uint64_t*>stripe_block(s, <size_t>8 << bits)
+        if index == NULL:
+            stripe_unblock(s, rows, cap * sizeof(void*))
+            return ST_NO_MEMORY
+    for i in range(g.used):
+        if g.rows[i] != NULL:
+            rows[n] = g.rows[i]
+            n += 1
+    stripe_unblock(s, g.rows, g.cap * sizeof(void*))
+    stripe_unblock(s, g.index, <size_t>8 << g.index_bits)
+    g.rows = rows
+    g.index = index
+    g.index_bits = bits
+    g.used = n
+    g.cap = cap
+    if index != NULL:
+        for i in range(n):
+            group_index_add(g, row_hash(rows[i]), i)
+    return ST_OK
+
+cdef group_t* group_open(stripe_t* s) noexcept nogil:
+    cdef group_t* g = <group_t*>stripe_block(s, sizeof(group_t))
+    if g == NULL:
+        return NULL
+    if group_resize(s, g, 4) != ST_OK:
+        stripe_unblock(s, g, sizeof(group_t))
+        return NULL
+    s.special += 1
+    return g
+
+cdef void group_close(stripe_t* s, group_t* g) noexcept nogil:
+    stripe_unblock(s, g.rows, g.cap * sizeof(void*))
+    stripe_unblock(s, g.index, <size_t>8 << g.index_bits)
+    stripe_unblock(s, g, sizeof(group_t))
+    s.special -= 1
+
+cdef int group_add(stripe_t* s, group_t* g, uint64_t* row) noexcept nogil:
+    if g.used == g.cap and group_resize(s, g, g.cap if g.live <= g.cap // 2 else g.cap * 2) != ST_OK:
+        return ST_NO_MEMORY
+    g.rows[g.used] = row
+    if g.index != NULL:
+        group_index_add(g, row_hash(row), g.used)
+    g.used += 1
+    g.live += 1
+    return ST_OK
+
+cdef int64_t group_find(const group_t* g, const uint64_t* row) noexcept nogil:
+    """The position of a row equal to this one, or -1."""
+    cdef uint64_t mask, at, hash
+    cdef uint32_t i
+    if g.index == NULL:
+        for i in range(g.used):
+            if g.rows[i] != NULL and row_equal(g.rows[i], row):
+                return i
+        return -1
+    hash = row_hash(row)
+    mask = (<uint64_t>1 << g.index_bits) - 1
+    at = (hash >> 32) & mask
+    while g.index[at] != 0:
+        if g.index[at] & ~<uint64_t>0xFFFFFFFF == hash:
+            i = <uint32_t>g.index[at] - 1
+            if g.rows[i] != NULL and row_equal(g.rows[i], row):
+                return i
+        at = (at + 1) & mask
+    return -1
+
+
+# ---- keys
+
+cdef inline uint64_t* find_live(table_t* t, stripe_t* s, const probe_t* p, uint64_t h) noexcept nogil:
+    """The key's slot, or NULL; for readers, who change nothing."""
+    cdef uint64_t* slot = map_find(&s.map, p, h)
+    if slot != NULL and not slot_is_group(slot[0]) and row_expired(slot_pointer(slot[0])):
+        return NULL
+    return slot
+
+cdef int grave_dig(table_t* t, stripe_t* s, const uint64_t* row) noexcept nogil:
+    """Remember that this row's key was deleted while the table is fixed. Without memory it is forgotten, and next() of it fails."""
+    cdef buf_t b
+    cdef char[256] home
+    cdef size_t at = 0
+    cdef probe_t p
+    cdef uint64_t* copy
+    cdef size_t words
+    cdef int st
+    row_probe(row, t.keypos, &p)
+    if s.graves == NULL:
+        s.graves = <map_t*>stripe_block(s, sizeof(map_t))
+        if s.graves == NULL:
+            return ST_NO_MEMORY
+        map_open(s.graves, t.stripe_bits, 0, t.hash_mask)
+    if map_find(s.graves, &p, map_local(s.graves, p.hash)) != NULL:
+        return ST_OK
+    buf_init(&b, home, sizeof(home))
+    st = row_begin(&b, 1, &at)
+    if st == ST_OK:
+        st = row_add_term(&b, at, 0, p.cell, p.base)
+    if st == ST_OK:
+        st = row_end(&b, at)
+    if st == ST_OK:
+        st = map_reserve(s.graves, 1)
+    if st == ST_OK:
+        words = row_words(<uint64_t*>(b.data + at))
+        copy = slab_take(&s.slab, words)
+        if copy == NULL:
+            st = ST_NO_MEMORY
+        else:
+            memcpy(copy, b.data + at, words * 8)
+            map_add(s.graves, map_local(s.graves, p.hash), <uint64_t>copy)
+    buf_free(&b)
+    return st
+
+cdef void grave_open(stripe_t* s, const probe_t* p) noexcept nogil:
+    """The key is back."""
+    cdef uint64_t h
+    cdef uint64_t* slot
+    cdef uint64_t* row
+    if s.graves == NULL:
+        return
+    h = map_local(s.graves, p.hash)
+    slot = map_find(s.graves, p, h)
+    if slot != NULL:
+        row = slot_pointer(slot[0])
+        map_remove(s.graves, h, slot)
+        slab_give(&s.slab, row, row_words(row))
+
+cdef void side_each(side_t* side, void (*visit)(table_t*, stripe_t*, uint64_t) noexcept nogil, table_t* t, stripe_t* s) noexcept nogil:
+    cdef size_t i
+    if side.slots == NULL or side.block == NULL:
+        return
+    for i in range((<size_t>BUCKET) << side.bits):
+        if side.slots[i] != 0:
+            visit(t, s, side.slots[i])
+
+cdef void slot_drop(table_t* t, stripe_t* s, uint64_t slot) noexcept nogil:
+    """Free what the slot holds."""
+    cdef group_t* g
+    cdef uint32_t i
+    if not slot_is_group(slot):
+        row_drop(t, s, slot_pointer(slot))
+        return
+    g = slot_group(slot)
+    for i in range(g.used):
+        if g.rows[i] != NULL:
+            row_drop(t, s, g.rows[i])
+    group_close(s, g)
+
+cdef void slot_bury(table_t* t, stripe_t* s, uint64_t slot) noexcept nogil:
+    grave_dig(t, s, slot_row(slot))
+
+cdef void grave_drop(table_t* t, stripe_t* s, uint64_t slot) noexcept nogil:
+    cdef uint64_t* row = slot_pointer(slot)
+    slab_give(&s.slab, row, row_words(row))
+
+cdef void graves_close(table_t* t, stripe_t* s) noexcept nogil:
+    if s.graves == NULL:
+        return
+    side_each(&s.graves.cur, grave_drop, t, s)
+    side_each(&s.graves.nxt, grave_drop, t, s)
+    map_close(s.graves)
+    stripe_unblock(s, s.graves, sizeof(map_t))
+    s.graves = NULL
+
+cdef inline size_t slot_rows(uint64_t slot) noexcept nogil:
+    return slot_group(slot).live if slot_is_group(slot) else 1
+
+cdef void key_erase(table_t* t, stripe_t* s, uint64_t h, uint64_t* slot) noexcept nogil:
+    """Erase a key and all its rows."""
+    cdef uint64_t held = slot[0]
+    if counter_load(&t.fixed) != 0:
+        grave_dig(t, s, slot_row(held))
+    map_remove(&s.map, h, slot)
+    counter_bump(&s.rows, <uint64_t>0 - slot_rows(held))
+    slot_drop(t, s, held)
+
+cdef inline uint64_t* find_for_write(table_t* t, stripe_t* s, const probe_t* p, uint64_t h) noexcept nogil:
+    """The key's slot, or NULL; a row whose time has come is erased at once."""
+    cdef uint64_t* slot = map_find(&s.map, p, h)
+    if slot != NULL and not slot_is_group(slot[0]) and row_expired(slot_pointer(slot[0])):
+        key_erase(t, s, h, slot)
+        return NULL
+    return slot
+
+cdef inline void slot_set(uint64_t* slot, const void* pointer) noexcept nogil:
+    slot[0] = (<uint64_t>pointer << 16) | (slot[0] & 0xFFFF)
+
+cdef inline int key_add(table_t* t, stripe_t* s, const probe_t* p, uint64_t h, uint64_t* row) noexcept nogil:
+    """Add a key that is not there with its first row."""
+    cdef int st = map_reserve(&s.map, 1)
+    if st != ST_OK:
+        return st
+    map_add(&s.map, h, <uint64_t>row)
+    counter_bump(&s.rows, 1)
+    if s.graves != NULL:
+        grave_open(s, p)
+    return ST_OK
+
+
+# ---- placing a row. The stripe is held.
+
+cdef inline int set_store(table_t* t, stripe_t* s, const probe_t* p, uint64_t h, uint64_t* slot, const uint64_t* term, uint64_t deadline) noexcept nogil:
+    """Store a row in a set: in place of the one in `slot`, or as a new key where that is NULL."""
+    cdef size_t term_words, words
+    cdef uint64_t* old
+    cdef uint64_t* row
+    cdef int st
+    if slot != NULL:
+        old = slot_pointer(slot[0])
+        term_words = row_bytes(term) // 8
+        words = term_words + (1 if t.stamped else 0) + (TRAILER_WORDS if deadline != 0 else 0)
+        if words == row_words(old) and not ((old[0] | term[0]) & (HAS_OBJECT | ROW_EXPIRES)) and deadline == 0:
+            if row_special(old):
+                s.special -= 1
+            row_fill(t, s, old, words, term, term_words, 0)          # the same room serves
+            return ST_OK
+        row = row_make(t, s, term, deadline)
+        if row == NULL:
+            return ST_NO_MEMORY
+        slot_set(slot, row)
+        row_drop(t, s, old)
+        return ST_OK
+    row = row_make(t, s, term, deadline)
+    if row == NULL:
+        return ST_NO_MEMORY
+    st = key_add(t, s, p, h, row)
+    if st != ST_OK:
+        row_drop(t, s, row)
+    return st
+
+cdef int bag_store(table_t* t, stripe_t* s, const probe_t* p, uint64_t h, const uint64_t* term) noexcept nogil:
+    """Add a row to its key's others; in a bag only if none of them equals it."""
+    cdef uint64_t* slot = map_find(&s.map, p, h)
+    cdef uint64_t* row
+    cdef group_t* g
+    cdef int st
+    cdef bint unique = t.methods == &bag_methods
+    if slot != NULL and unique:
+        if slot_is_group(slot[0]):
+            if group_find(slot_group(slot[0]), term) >= 0:
+                return ST_OK
+        elif row_equal(slot_pointer(slot[0]), term):
+            return ST_OK
+    row = row_make(t, s, term, 0)
+    if row == NULL:
+        return ST_NO_MEMORY
+    if slot == NULL:
+        st = key_add(t, s, p, h, row)
+    elif slot_is_group(slot[0]):
+        st = group_add(s, slot_group(slot[0]), row)
+        if st == ST_OK:
+            counter_bump(&s.rows, 1)
+    else:
+        g = group_open(s)
+        st = ST_OK if g != NULL else ST_NO_MEMORY
+        if st == ST_OK:
+            group_add(s, g, slot_pointer(slot[0]))
+            group_add(s, g, row)
+            slot_set(slot, <void*>(<uint64_t>g | 1))
+            counter_bump(&s.rows, 1)
+    if st != ST_OK:
+        row_drop(t, s, row)
+    return st
+
+
+# ---- the method table's functions
+
+cdef inline void sink_slot(uint64_t slot, row_sink_t sink, void* ctx) noexcept nogil:
+    cdef group_t* g
+    cdef uint32_t i
+    if not slot_is_group(slot):
+        sink(ctx, slot_pointer(slot))
+        return
+    g = slot_group(slot)
+    for i in range(g.used):
+        if g.rows[i] != NULL:
+            sink(ctx, g.rows[i])
+
+cdef int hash_get(table_t* t, const probe_t* p, row_sink_t sink, void* ctx) noexcept nogil:
+    cdef stripe_t* s = table_stripe(t, p.hash)
+    cdef uint64_t* slot
+    cdef uint64_t* row
+    cdef int st = ST_ABSENT
+    ts_lock_acquire(&s.lock)
+    if ts_unlikely(not s.alive):
+        st = ST_GONE
+    else:
+        slot = find_live(t, s, p, map_local(&s.map, p.hash))
+        if slot != NULL:
+            if t.stamped:
+                row = slot_row(slot[0])
+                (<uint32_t*>row_stamp_word(row))[0] = clock_stamp()
+            sink_slot(slot[0], sink, ctx)
+            st = ST_OK
+    ts_lock_release(&s.lock)
+    return st
+
+cdef int hash_member(table_t* t, const probe_t* p) noexcept nogil:
+    cdef stripe_t* s = table_stripe(t, p.hash)
+    cdef int st
+    ts_lock_acquire(&s.lock)
+    if ts_unlikely(not s.alive):
+        st = ST_GONE
+    else:
+        st = ST_OK if find_live(t, s, p, map_local(&s.map, p.hash)) != NULL else ST_ABSENT
+    ts_lock_release(&s.lock)
+    return st
+
+cdef int set_put(table_t* t, const uint64_t* row, uint64_t deadline) noexcept nogil:
+    cdef probe_t p
+    cdef stripe_t* s
+    cdef uint64_t h
+    cdef int st
+    row_probe(row, t.keypos, &p)
+    s = table_stripe(t, p.hash)
+    ts_lock_acquire(&s.lock)
+    if ts_unlikely(not s.alive):
+        st = ST_GONE
+    else:
+        h = map_local(&s.map, p.hash)
+        st = set_store(t, s, &p, h, map_find(&s.map, &p, h), row, deadline)
+    ts_lock_release(&s.lock)
+    return st
+
+cdef int bag_put(table_t* t, const uint64_t* row, uint64_t deadline) noexcept nogil:
+    cdef probe_t p
+    cdef stripe_t* s
+    cdef int st
+    if deadline != 0:
+        return ST_TABLE_TYPE
+    row_probe(row, t.keypos, &p)
+    s = table_stripe(t, p.hash)
+    ts_lock_acquire(&s.lock)
+    if ts_unlikely(not s.alive):
+        st = ST_GONE
+    else:
+        st = bag_store(t, s, &p, map_local(&s.map, p.hash), row)
+    ts_lock_release(&s.lock)
+    return st
+
+cdef int hash_take(table_t* t, const probe_t* p, row_sink_t sink, void* ctx) noexcept nogil:
+    cdef stripe_t* s = table_stripe(t, p.hash)
+    cdef uint64_t h
+    cdef uint64_t* slot
+    cdef int st = ST_ABSENT
+    ts_lock_acquire(&s.lock)
+    if ts_unlikely(not s.alive):
+        st = ST_GONE
+    else:
+        h = map_local(&s.map, p.hash)
+        slot = find_for_write(t, s, p, h)
+        if slot != NULL:
+            if sink != NULL:
+                sink_slot(slot[0], sink, ctx)
+            key_erase(t, s, h, slot)
+            st = ST_OK
+    ts_lock_release(&s.lock)
+    return st
+
+cdef int group_erase(table_t* t, stripe_t* s, group_t* g, const uint64_t* row) noexcept nogil:
+    """Erase all rows of a group that equal this one."""
+    cdef int64_t at
+    cdef int st = ST_ABSENT
+    while g.live > 0:
+        at = group_find(g, row)
+        if at < 0:
+            break
+        row_drop(t, s, g.rows[at])
+        g.rows[at] = NULL
+        g.live -= 1
+        counter_bump(&s.rows, <uint64_t>-1)
+        st = ST_OK
+    return st
+
+cdef int hash_erase(table_t* t, const uint64_t* row) noexcept nogil:
+    cdef probe_t p
+    cdef stripe_t* s
+    cdef uint64_t h
+    cdef uint64_t* slot
+    cdef group_t* g
+    cdef uint64_t* last
+    cdef int st = ST_ABSENT
+    row_probe(row, t.keypos, &p)
+    s = table_stripe(t, p.hash)
+    ts_lock_acquire(&s.lock)
+    if ts_unlikely(not s.alive):
+        ts_lock_release(&s.lock)
+        return ST_GONE
+    h = map_local(&s.map, p.hash)
+    slot = find_for_write(t, s, &p, h)
+    if slot == NULL:
+        pass
+    elif not slot_is_group(slot[0]):
+        if row_equal(slot_pointer(slot[0]), row):
+            key_erase(t, s, h, slot)
+            st = ST_OK
+    else:
+        g = slot_group(slot[0])
+        if counter_load(&t.fixed) != 0 and group_find(g, row) >= 0:
+            grave_dig(t, s, row)            # in case it was the last one; else opened again below
+        st = group_erase(t, s, g, row)
+        if g.live == 0:
+            map_remove(&s.map, h, slot)
+            group_close(s, g)
+        else:
+            if st == ST_OK and s.graves != NULL:
+                grave_open(s, &p)
+            if g.live == 1:
+                last = slot_row(slot[0])
+                slot_set(slot, last)
+                group_close(s, g)
+            elif g.used > 8 and g.live < g.used // 2:
+                group_resize(s, g, g.cap)   # without memory the holes stay
+    ts_lock_release(&s.lock)
+    return st
+
+cdef int set_update(table_t* t, const probe_t* p, row_edit_t edit, void* ctx) noexcept nogil:
+    cdef stripe_t* s = table_stripe(t, p.hash)
+    cdef char[512] home
+    cdef buf_t out
+    cdef uint64_t h, deadline = 0, before
+    cdef uint64_t* slot
+    cdef uint64_t* old = NULL
+    cdef int st
+    buf_init(&out, home, sizeof(home))
+    ts_lock_acquire(&s.lock)
+    if ts_unlikely(not s.alive):
+        st = ST_GONE
+    else:
+        h = map_local(&s.map, p.hash)
+        slot = find_for_write(t, s, p, h)
+        if slot != NULL:
+            old = slot_pointer(slot[0])
+            deadline = row_deadline(old)
+            if t.stamped:
+                (<uint32_t*>row_stamp_word(old))[0] = clock_stamp()
+        before = deadline
+        st = edit(ctx, old, &out, &deadline)
+        if st == ST_OK:
+            if out.len > 0:
+                st = set_store(t, s, p, h, slot, <const uint64_t*>out.data, deadline)
+            elif old != NULL and deadline != before:
+                st = set_store(t, s, p, h, slot, old, deadline)
+        elif st == ST_ABSENT and slot != NULL:
+            key_erase(t, s, h, slot)
+            st = ST_OK
+    ts_lock_release(&s.lock)
+    buf_free(&out)
+    return st
+
+cdef int bag_update(table_t* t, const probe_t* p, row_edit_t edit, void* ctx) noexcept nogil:
+    return ST_TABLE_TYPE
+
+cdef inline bint probe_before(const map_t* m, const probe_t* p, uint64_t h, const entry_t* e) noexcept nogil:
+    """Does the entry come after the probe in the order of walks?"""
+    cdef buf_t x
+    cdef buf_t y
+    cdef const uint64_t* row
+    cdef int order
+    cdef size_t n
+    if e.hash != h:
+        return h < e.hash
+    row = slot_row(e.slot)
+    if key_equal(row, m.keypos, p):
+        return False
+    buf_init(&x, NULL, 0)
+    buf_init(&y, NULL, 0)
+    term_order_key(p.cell, p.base, &x, True)
+    term_order_key(row[1 + m.keypos], <const char*>row, &y, True)
+    n = x.len if x.len < y.len else y.len
+    order = memcmp(x.data, y.data, n) if n > 0 else 0
+    if order == 0:
+        order = -1 if x.len < y.len else 1
+    buf_free(&x)
+    buf_free(&y)
+    return order < 0
+
+cdef inline uint64_t table_global(const table_t* t, size_t stripe, uint64_t local) noexcept nogil:
+    """The hash position, table-wide, of a position in a stripe."""
+    if t.stripe_bits == 0:
+        return local
+    return (<uint64_t>stripe << (64 - t.stripe_bits)) | (local >> t.stripe_bits)
+
+cdef int hash_seek(table_t* t, const probe_t* after, row_sink_t sink, void* ctx) noexcept nogil:
+    """Give the sink the rows of the first key, or of the one after `after`. ST_ABSENT at the end; ST_BADARG if `after` is not there."""
+    cdef size_t i = 0, k
+    cdef uint64_t h = 0, start = 0
+    cdef stripe_t* s
+    cdef entries_t found
+    cdef int st = ST_ABSENT
+    cdef bint bounded = after != NULL
+    entries_open(&found)
+    if bounded:
+        i = <size_t>(table_stripe(t, after.hash) - t.stripes)
+    while st == ST_ABSENT and i < table_stripes(t):
+        s = &t.stripes[i]
+        ts_lock_acquire(&s.lock)
+        if not s.alive:
+            st = ST_GONE
+        else:
+            if bounded:
+                h = map_local(&s.map, after.hash)
+                start = h
+                if find_live(t, s, after, h) == NULL and (s.graves == NULL or map_find(s.graves, after, h) == NULL):
+                    st = ST_BADARG
+            while st == ST_ABSENT:
+                if map_gather(&s.map, start, &found, &start) != ST_OK:
+                    st = ST_NO_MEMORY
+                    break
+                for k in range(found.len):
+                    if bounded and not probe_before(&s.map, after, h, &found.items[k]):
+                        continue
+                    if not slot_is_group(found.items[k].slot) and row_expired(slot_pointer(found.items[k].slot)):
+                        continue
+                    sink_slot(found.items[k].slot, sink, ctx)
+                    st = ST_OK
+                    break
+                if start == 0:
+                    break
+        ts_lock_release(&s.lock)
+        bounded = False
+        start = 0
+        i += 1
+    entries_close(&found)
+    return st
+
+cdef int hash_scan(table_t* t, uint64_t* cursor, uint64_t end, size_t budget, row_sink_t sink, void* ctx) noexcept nogil:
+    """Give the sink about `budget` rows from the hash position *cursor on, and before `end` (0: to the end of the table).
+
+    *cursor becomes the position to go on from, 0 at the end. Holds one stripe at a time. ST_OK, ST_GONE, ST_NO_MEMORY.
+    """
+    cdef size_t i, k, given = 0
+    cdef uint64_t local, at
+    cdef stripe_t* s
+    cdef entries_t found
+    cdef int st = ST_OK
+    entries_open(&found)
+    while st == ST_OK and given < budget:
+        i = (cursor[0] >> 1) >> (63 - t.stripe_bits)
+        local = cursor[0] << t.stripe_bits
+        s = &t.stripes[i]
+        ts_lock_acquire(&s.lock)
+        if not s.alive:
+            st = ST_GONE
+        while st == ST_OK:
+            if map_gather(&s.map, local, &found, &local) != ST_OK:
+                st = ST_NO_MEMORY
+                break
+            at = table_global(t, i, local) if local != 0 else ((<uint64_t>(i + 1) << 1) << (63 - t.stripe_bits) if i + 1 < table_stripes(t) else 0)
+            for k in range(found.len):
+                if end != 0 and table_global(t, i, found.items[k].hash) >= end:
+                    at = 0
+                    break
+                if not slot_is_group(found.items[k].slot) and row_expired(slot_pointer(found.items[k].slot)):
+                    continue
+                given += slot_rows(found.items[k].slot)
+                sink_slot(found.items[k].slot, sink, ctx)
+            if end != 0 and at >= end:
+                at = 0
+            cursor[0] = at
+            if at == 0 or local == 0 or given >= budget:
+                break
+        ts_lock_release(&s.lock)
+        if cursor[0] == 0:
+            break
+    entries_close(&found)
+    return st
+
+
+cdef methods_t set_methods
+cdef methods_t bag_methods
+cdef methods_t duplicate_bag_methods
+
+cdef void hash_methods(methods_t* m, const char* name, bint bag) noexcept:
+    m.name = name
+    m.bag = bag
+    m.get = hash_get
+    m.member = hash_member
+    m.put = bag_put if bag else set_put
+    m.take = hash_take
+    m.erase = hash_erase
+    m.update = bag_update if bag else set_update
+    m.seek = hash_seek
+    m.scan = hash_scan
+
+hash_methods(&set_methods, "set", False)
+hash_methods(&bag_methods, "bag", True)
+hash_methods(&duplicate_bag_methods, "duplicate_bag", True)
+
+
+# ---- the whole table
+
+cdef void stripe_detach(table_t* t, stripe_t* s, stripe_t* out) noexcept nogil:
+    """Take everything out; the stripe is held and empty afterwards."""
+    out[0] = s[0]
+    stripe_open(t, s)
+    counter_store(&s.rows, 0)
+
+cdef void stripe_free(table_t* t, stripe_t* s) noexcept nogil:
+    """Free what was taken out of a stripe. No lock is needed: nobody else knows of it."""
+    if s.special != 0 or not knob_slab:
+        side_each(&s.map.cur, slot_drop, t, s)
+        side_each(&s.map.nxt, slot_drop, t, s)
+    graves_close(t, s)
+    map_close(&s.map)
+    slab_drop(&s.slab)
+    free(s.wheel)
+
+cdef int stripes_empty(table_t* t, bint dead) noexcept nogil:
+    """Empty the table in one step; with `dead`, for ever."""
+    cdef size_t n = table_stripes(t)
+    cdef size_t i
+    cdef stripe_t* out = <stripe_t*>malloc(n * sizeof(stripe_t))
+    cdef int st = ST_OK
+    if out == NULL:
+        return ST_NO_MEMORY
+    lock_all(t)
+    if not t.stripes[0].alive:
+        st = ST_GONE
+    for i in range(n):
+        stripe_detach(t, &t.stripes[i], &out[i])
+        if dead:
+            t.stripes[i].alive = 0
+        elif counter_load(&t.fixed) != 0:
+            # The keys are deleted while the table is fixed: next() of them goes on.
+            side_each(&out[i].map.cur, slot_bury, t, &t.stripes[i])
+            side_each(&out[i].map.nxt, slot_bury, t, &t.stripes[i])
+            if out[i].graves != NULL:
+                graves_move(t, &out[i], &t.stripes[i])
+    unlock_all(t)
+    for i in range(n):
+        stripe_free(t, &out[i])
+    free(out)
+    return st
+
+cdef void grave_redig(table_t* t, stripe_t* s, uint64_t slot) noexcept nogil:
+    cdef probe_t p
+    cdef uint64_t* row = slot_pointer(slot)
+    cdef uint64_t* copy
+    row_probe(row, 0, &p)
+    if s.graves == NULL:
+        s.graves = <map_t*>stripe_block(s, sizeof(map_t))
+        if s.graves == NULL:
+            return
+        map_open(s.graves, t.stripe_bits, 0, t.hash_mask)
+    if map_reserve(s.graves, 1) != ST_OK:
+        return
+    copy = slab_take(&s.slab, row_words(row))
+    if copy != NULL:
+        memcpy(copy, row, row_words(row) * 8)
+        map_add(s.graves, map_local(s.graves, p.hash), <uint64_t>copy)
+
+cdef void graves_move(table_t* t, stripe_t* source, stripe_t* target) noexcept nogil:
+    side_each(&source.graves.cur, grave_redig, t, target)
+    side_each(&source.graves.nxt, grave_redig, t, target)
+
+cdef int table_clear(table_t* t) noexcept nogil:
+    return stripes_empty(t, False)
+
+cdef int table_drop(table_t* t) noexcept nogil:
+    """Delete the table: it is empty and refuses everything from now on. ST_GONE if it was deleted before."""
+    cdef int st
+    ts_lock_acquire(&names.lock)
+    names_unlink(t)
+    ts_lock_release(&names.lock)
+    st = stripes_empty(t, True)
+    flag_store(&t.alive, 0)
+    return st
+
+cdef size_t table_memory(table_t* t) noexcept nogil:
+    """Bytes: the structs, the slots, the pages and blocks of rows."""
+    cdef size_t i, n
+    n = block_bytes(t, sizeof(table_t)) + block_bytes(t.stripes, table_stripes(t) * sizeof(stripe_t)) + t.objects.spent
+    for i in range(table_stripes(t)):
+        ts_lock_acquire(&t.stripes[i].lock)
+        n += t.stripes[i].map.spent + t.stripes[i].slab.spent
+        if t.stripes[i].graves != NULL:
+            n += t.stripes[i].graves.spent
+        ts_lock_release(&t.stripes[i].lock)
+    return n
+
+cdef void table_fix(table_t* t, bint on) noexcept nogil:
+    """One fixation more or less (never below none). The last one to go lets the dead keys go."""
+    cdef size_t i
+    lock_all(t)
+    if on:
+        if t.fixed == 0:
+            t.slot_bits = slot_bits_now(t)
+        t.fixed += 1
+    elif t.fixed > 0:
+        t.fixed -= 1
+        if t.fixed == 0:
+            for i in range(table_stripes(t)):
+                graves_close(t, &t.stripes[i])
+    unlock_all(t)
+
+cdef uint32_t slot_bits_now(table_t* t) noexcept nogil:
+    """As many slots as there are about four rows each: a slot is a range of hashes."""
+    return bits_for(table_len(t) // 4 + 1)
+
+cdef int table_slot(table_t* t, uint64_t index, row_sink_t sink, void* ctx) noexcept nogil:
+    """The rows of a slot. ST_ABSENT just behind the last slot, ST_BADARG beyond."""
+    cdef uint32_t bits = t.slot_bits if counter_load(&t.fixed) != 0 else slot_bits_now(t)
+    cdef uint64_t cursor, end
+    cdef int st = ST_OK
+    if index == <uint64_t>1 << bits:
+        return ST_ABSENT
+    if index > <uint64_t>1 << bits:
+        return ST_BADARG
+    cursor = (index << 1) << (63 - bits)
+    end = ((index + 1) << 1) << (63 - bits) if index + 1 < <uint64_t>1 << bits else 0
+    while st == ST_OK:
+        st = t.methods.scan(t, &cursor, end, knob_scan_rows, sink, ctx)
+        if cursor == 0:
+            break
+    return st
+
+cdef size_t table_expire(table_t* t, uint64_t now, size_t budget, uint64_t* lateness) noexcept nogil:
+    cdef size_t i, erased = 0
+    cdef stripe_t* s
+    cdef uint64_t* row
+    cdef probe_t p
+    cdef uint64_t h
+    cdef uint64_t* slot
+    for i in range(table_stripes(t)):
+        s = &t.stripes[i]
+        if counter_load(&s.timed) == 0:
+            continue
+        ts_lock_acquire(&s.lock)
+        while s.wheel != NULL and erased < budget:
+            wheel_turn(s.wheel, now)
+            row = s.wheel.due
+            if row == NULL:
+                break
+            if now > timer_deadline(row) and now - timer_deadline(row) > lateness[0]:
+                lateness[0] = now - timer_deadline(row)
+            row_probe(row, t.keypos, &p)
+            h = map_local(&s.map, p.hash)
+            slot = map_find(&s.map, &p, h)
+            key_erase(t, s, h, slot)
+            erased += 1
+        ts_lock_release(&s.lock)
+        if erased >= budget:
+            break
+    return erased
+
+cdef void table_prefetch(table_t* t, const probe_t* p) noexcept nogil:
+    """Start loading the bucket of a key. Reads what a resize may change meanwhile, without the lock: only an address to load comes of it."""
+    cdef stripe_t* s = table_stripe(t, p.hash)
+    cdef uint64_t h = map_local(&s.map, p.hash)
+    ts_prefetch(s.map.cur.slots + side_home(&s.map.cur, h) * BUCKET)
+
+
+# ---- several rows at once
+
+cdef struct op_t:
+    # One step of a commit, or one row of an atomic insert.
+    table_t* table
+    probe_t key
+    const uint64_t* row     # to be there or to be stored; NULL: no row, or erase
+    uint64_t deadline
+    uint64_t* made
+
+cdef inline void op_lockee(const op_t* op, lockee_t* l) noexcept nogil:
+    l.table_id = op.table.id
+    l.stripe = table_stripe(op.table, op.key.hash)
+    l.index = <size_t>(l.stripe - op.table.stripes)
+
+cdef inline stripe_t* op_stripe(const op_t* op) noexcept nogil:
+    return table_stripe(op.table, op.key.hash)
+
+cdef int ops_prepare(op_t* ops, size_t n) noexcept nogil:
+    """Take the memory for all rows to be stored, before anything is changed: after this nothing fails for want of it but a map's last slot. The stripes are held."""
+    cdef size_t i
+    for i in range(n):
+        ops[i].made = NULL
+    for i in range(n):
+        if ops[i].row == NULL:
+            continue
+        ops[i].made = row_make(ops[i].table, op_stripe(&ops[i]), ops[i].row, ops[i].deadline)
+        if ops[i].made == NULL or map_reserve(&op_stripe(&ops[i]).map, 1) != ST_OK:
+            ops_forget(ops, n)
+            return ST_NO_MEMORY
+    return ST_OK
+
+cdef void ops_forget(op_t* ops, size_t n) noexcept nogil:
+    cdef size_t i
+    for i in range(n):
+        if ops[i].made != NULL:
+            row_drop(ops[i].table, op_stripe(&ops[i]), ops[i].made)
+            ops[i].made = NULL
+
+cdef int op_apply(op_t* op) noexcept nogil:
+    """Store the row that was made, or erase the key."""
+    cdef table_t* t = op.table
+    cdef stripe_t* s = op_stripe(op)
+    cdef uint64_t h = map_local(&s.map, op.key.hash)
+    cdef uint64_t* slot = map_find(&s.map, &op.key, h)
+    cdef uint64_t* old
+    cdef int st = ST_OK
+    if op.made == NULL:
+        if slot != NULL:
+            key_erase(t, s, h, slot)
+    elif t.methods.bag:
+        st = bag_store(t, s, &op.key, h, op.made)
+        row_drop(t, s, op.made)
+        op.made = NULL
+    elif slot != NULL:
+        old = slot_pointer(slot[0])
+        slot_set(slot, op.made)
+        row_drop(t, s, old)
+        op.made = NULL
+    else:
+        st = key_add(t, s, &op.key, h, op.made)
+        if st == ST_OK:
+            op.made = NULL
+    return st
+
+cdef int ops_commit(op_t* checks, size_t n_checks, op_t* steps, size_t n_steps, bint only_new) noexcept nogil:
+    """All or nothing, isolated: if every check holds, take every step, in order. ST_CONFLICT if one does not.
+
+    With only_new the steps' keys must be absent before the first one (ST_EXISTS).
+    """
+    cdef size_t n = n_checks + n_steps
+    cdef lockee_t* set = <lockee_t*>malloc((n + 1) * sizeof(lockee_t))
+    cdef size_t i, held
+    cdef stripe_t* s
+    cdef uint64_t* slot
+    cdef const uint64_t* row
+    cdef int st = ST_OK
+    if set == NULL:
+        return ST_NO_MEMORY
+    for i in range(n_checks):
+        op_lockee(&checks[i], &set[i])
+    for i in range(n_steps):
+        op_lockee(&steps[i], &set[n_checks + i])
+    held = lock_set(set, n)
+    for i in range(held):
+        if not set[i].stripe.alive:
+            st = ST_GONE
+    if st == ST_OK:
+        for i in range(n_checks):
+            s = op_stripe(&checks[i])
+            slot = find_live(checks[i].table, s, &checks[i].key, map_local(&s.map, checks[i].key.hash))
+            row = slot_pointer(slot[0]) if slot != NULL else NULL
+            if (row == NULL) != (checks[i].row == NULL) or (
+                row != NULL and (not row_equal(row, checks[i].row) or row_deadline(row) != checks[i].deadline)
+            ):
+                st = ST_CONFLICT
+                break
+    if st == ST_OK and only_new:
+        for i in range(n_steps):
+            s = op_stripe(&steps[i])
+            if find_live(steps[i].table, s, &steps[i].key, map_local(&s.map, steps[i].key.hash)) != NULL:
+                st = ST_EXISTS
+                break
+    if st == ST_OK:
+        st = ops_prepare(steps, n_steps)
+        if st == ST_OK:
+            for i in range(n_steps):
+                st = op_apply(&steps[i])
+                if st != ST_OK:
+                    break
+            ops_forget(steps, n_steps)
+    unlock_set(set, held)
+    free(set)
+    return st
+
+cdef int table_put_many(table_t* t, const uint64_t** rows, size_t n, bint only_new) noexcept nogil:
+    cdef op_t* steps
+    cdef size_t i
+    cdef int st
+    for i in range(n):
+        if row_arity(rows[i]) <= t.keypos:
+            return ST_BADARG
+    if n == 1 and not only_new:
+        return t.methods.put(t, rows[0], 0)
+    steps = <op_t*>malloc((n + 1) * sizeof(op_t))
+    if steps == NULL:
+        return ST_NO_MEMORY
+    for i in range(n):
+        steps[i].table = t
+        row_probe(rows[i], t.keypos, &steps[i].key)
+        steps[i].row = rows[i]
+        steps[i].deadline = 0
+    st = ops_commit(NULL, 0, steps, n, only_new)
+    free(steps)
+    return st
+
+cdef int table_swap(table_t* a, table_t* b) noexcept nogil:
+    """Exchange the rows of two tables of one shape."""
+    cdef stripe_t kept
+    cdef size_t i
+    cdef table_t* first = a if a.id < b.id else b
+    cdef table_t* second = b if a.id < b.id else a
+    if a == b:
+        return ST_OK
+    if a.methods != b.methods or a.stripe_bits != b.stripe_bits or a.keypos != b.keypos or a.hash_mask != b.hash_mask:
+        return ST_TABLE_TYPE
+    lock_all(first)
+    lock_all(second)
+    if not (a.stripes[0].alive and b.stripes[0].alive):
+        unlock_all(second)
+        unlock_all(first)
+        return ST_GONE
+    # Reference terms: slots are the registry's, so that goes along.
+    ts_lock_acquire(&first.objects.lock)
+    ts_lock_acquire(&second.objects.lock)
+    objects_swap(&a.objects, &b.objects)
+    ts_lock_release(&second.objects.lock)
+    ts_lock_release(&first.objects.lock)
+    for i in range(table_stripes(a)):
+        kept = a.stripes[i]
+        stripe_assume(&a.stripes[i], &b.stripes[i])
+        stripe_assume(&b.stripes[i], &kept)
+    unlock_all(second)
+    unlock_all(first)
+    return ST_OK
+
+cdef void stripe_assume(stripe_t* s, const stripe_t* other) noexcept nogil:
+    """Everything but the lock and alive."""
+    s.map = other.map
+    s.slab = other.slab
+    counter_store(&s.rows, other.rows)
+    counter_store(&s.timed, other.timed)
+    s.special = other.special
+    s.wheel = other.wheel
+    s.graves = other.graves
+
+cdef void objects_swap(objects_t* a, objects_t* b) noexcept nogil:
+    cdef objects_t kept = a[0]
+    cdef ts_lock_t lock_a = a.lock
+    cdef ts_lock_t lock_b = b.lock
+    a[0] = b[0]
+    b[0] = kept
+    a.lock = lock_a
+    b.lock = lock_b
+
+
+# ---- self-check
+
+cdef str stripe_check(table_t* t, stripe_t* s):
+    """None, or which invariant is broken. The stripe is held."""
+    cdef str wrong = map_check(&s.map)
+    cdef entries_t found
+    cdef uint64_t start = 0, slot
+    cdef size_t k, rows = 0, timed = 0, special = 0, keys = 0, graves = 0
+    cdef uint32_t i
+    cdef group_t* g
+    cdef bint first = True
+    cdef uint64_t last_hash = 0
+    if wrong is None and s.graves != NULL:
+        wrong = map_check(s.graves)
+        graves = s.graves.count
+        if counter_load(&t.fixed) == 0:
+            wrong = "the table is not fixed, but keeps dead keys"
+    if wrong is not None:
+        return wrong
+    entries_open(&found)
+    while wrong is None:
+        map_gather(&s.map, start, &found, &start)
+        for k in range(found.len):
+            slot = found.items[k].slot
+            keys += 1
+            if not first and found.items[k].hash < last_hash:
+                wrong = "a walk does not go in the order of the hashes"
+            last_hash = found.items[k].hash
+            first = False
+            rows += slot_rows(slot)
+            if not slot_is_group(slot):
+                special += row_special(slot_pointer(slot))
+                timed += (slot_pointer(slot)[0] & ROW_EXPIRES) != 0
+                continue
+            g = slot_group(slot)
+            special += 1
+            if not t.methods.bag:
+                wrong = "a set has a group"
+            if g.live < 1:
+                wrong = "a group without rows"
+            for i in range(g.used):
+                if g.rows[i] == NULL:
+                    continue
+                special += row_special(g.rows[i])
+                if t.methods == &bag_methods and group_find(g, g.rows[i]) != i:
+                    wrong = "two equal rows in a bag, or the index of a group is wrong"
+        if start == 0:
+            break
+    entries_close(&found)
+    if wrong is None and keys != s.map.count:
+        wrong = f"a walk meets {keys} keys of {s.map.count}"
+    if wrong is None and rows != s.rows:
+        wrong = f"{rows} rows, {s.rows} counted"
+    if wrong is None and timed != s.timed:
+        wrong = f"{timed} rows with a deadline, {s.timed} counted"
+    if wrong is None and special != s.special:
+        wrong = f"{special} special rows and groups, {s.special} counted"
+    if wrong is None and s.wheel != NULL:
+        wrong = wheel_check(s.wheel)
+        if wrong is None and s.wheel.count != timed:
+            wrong = f"{s.wheel.count} rows hang in the wheel, {timed} have a deadline"
+    if wrong is None:
+        wrong = slab_check(&s.slab, rows + graves, s.special == 0 and knob_slab)
+    return wrong
