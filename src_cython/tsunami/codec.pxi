@@ -1046,3 +1046,36 @@ def exact_equal(a, b, /):
     finally:
         buf_free(&x.buffer)
         buf_free(&y.buffer)
+
+
+def _integers(a, b, /):
+    """Answer a + b, how a compares with b (-1, 0, 1), and a as text, all computed on packed integers."""
+    cdef packed_t x, y
+    cdef buf_t out
+    cdef size_t at = 0
+    cdef cell_t total = 0
+    cdef const uint64_t* p
+    cdef const uint64_t* q
+    cdef int status
+    buf_init(&x.buffer, x.home, sizeof(x.home))
+    buf_init(&y.buffer, y.home, sizeof(y.home))
+    buf_init(&out, NULL, 0)
+    try:
+        pack_alone(a, &x)
+        pack_alone(b, &y)
+        p = <const uint64_t*>(x.buffer.data + x.at)
+        q = <const uint64_t*>(y.buffer.data + y.at)
+        status = int_add(row_cell(p, 0), <const char*>p, row_cell(q, 0), <const char*>q, &out, &at, &total)
+        if status != ST_OK:
+            pack_error(status)
+        value = decode_cell(total, out.data + at, NULL)
+        order = int_compare(row_cell(p, 0), <const char*>p, row_cell(q, 0), <const char*>q)
+        out.len = 0
+        status = term_big_decimal(row_cell(p, 0), <const char*>p, &out)
+        if status != ST_OK:
+            pack_error(status)
+        return value, order, out.data[:out.len].decode()
+    finally:
+        buf_free(&x.buffer)
+        buf_free(&y.buffer)
+        buf_free(&out)
