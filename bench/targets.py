@@ -1,0 +1,186 @@
+"""The targets of the first issue against what was measured: a ratio, and met or missed.
+
+A target is a row of data: what it is called, how it is computed from a result, its bound. It reads the text results of the
+parts, so it can be made again from committed ones, and says `-` for what was not measured.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import common
+
+Results = Mapping[str, common.Result]
+
+
+@dataclass(frozen=True)
+class Target:
+    what: str
+    measured: Callable[[Results], float | None]
+    bound: float
+    most: bool = True  # else: at least
+    unit: str = "x"
+    note: Callable[[Results], str] = lambda _: ""
+
+
+def ns(results: Results, side: str, op: str, rows: int, keys: str) -> float | None:
+    part = results.get("inprocess")
+    return part and part.value("inprocess", "ns", side=side, op=op, rows=rows, keys=keys)
+
+
+def ratio(a: float | None, b: float | None) -> float | None:
+    return a / b if a is not None and b else None
+
+
+LARGE, SMALL = 1_000_000, 20_000
+
+
+def against(op: str, side: str, rows: int, keys: str, their_op: str | None = None) -> Callable[[Results], float | None]:
+    """Ours over theirs, the same operation."""
+    return lambda r: ratio(ns(r, "tsunami", op, rows, keys), ns(r, side, their_op or op, rows, keys))
+
+
+def own(op: str, base: str, rows: int, keys: str) -> Callable[[Results], float | None]:
+    return lambda r: ratio(ns(r, "tsunami", op, rows, keys), ns(r, "tsunami", base, rows, keys))
+
+
+def figures(a: str, b: str, op: str, rows: int, keys: str, base: str | None = None) -> Callable[[Results], str]:
+    def note(r: Results) -> str:
+        x, y = ns(r, a, op, rows, keys), ns(r, b, base or op, rows, keys)
+        return f"{x:.0f} / {y:.0f} ns" if x is not None and y is not None else ""
+
+    return note
+
+
+def _inprocess() -> list[Target]:
+    found = []
+    for keys in ("int", "str"):
+        for what, op, side, rows, bound in (
+            ("lookup, 1M, against dict.get", "lookup", "dict", LARGE, 0.85),
+            ("lookup, 20k, against dict.get", "lookup", "dict", SMALL, 1.7),
+            ("insert of new keys, 1M, against d[k] = (k, v)", "insert", "dict", LARGE, 0.9),
+            ("insert of new keys, 1M, against d[k] = (k, v), collector off", "insert_nogc", "dict", LARGE, 0.9),
+            ("insert over old rows, 1M, against d[k] = (k, v)", "replace", "dict", LARGE, 0.9),
+            ("update_counter, 1M, against with lock: d[k] += 1", "update_counter", "dict+lock", LARGE, 0.5),
+            ("update_counter, 20k, against with lock: d[k] += 1", "update_counter", "dict+lock", SMALL, 0.5),
+        ):
+            note = figures("tsunami", side, op, rows, keys)
+            found.append(Target(f"{what} ({keys})", against(op, side, rows, keys), bound, note=note))
+        for rows, size in ((LARGE, "1M"), (SMALL, "20k")):
+            for what, op, base, bound in (
+                ("a miss against a hit", "miss", "lookup", 1.0),
+                ("batches of 100 keys against single lookups", "batch", "lookup", 0.6),
+            ):
+                note = figures("tsunami", "tsunami", op, rows, keys, base)
+                found.append(Target(f"{what}, {size} ({keys})", own(op, base, rows, keys), bound, note=note))
+            for op in ("lookup", "miss", "insert", "replace", "update_counter", "delete"):
+                note = figures("tsunami", "ets", op, rows, keys)
+                what = f"{op} against ETS, {size} ({keys})"
+                found.append(Target(what, against(op, "ets", rows, keys), 0.9, note=note))
+    return found
+
+
+def _part(results: Results, part: str, section: str, column: str, **where: object) -> float | None:
+    found = results.get(part)
+    return found and found.value(section, column, **where)
+
+
+def bytes_per_row(column: str) -> Callable[[Results], float | None]:
+    return lambda r: _part(r, "memory", "memory", column, side="tsunami", row="int", rows=LARGE)
+
+
+def pause(row: str) -> Callable[[Results], float | None]:
+    def measured(r: Results) -> float | None:
+        ours = _part(r, "gc", "gc", "median_ms", side="tsunami", row=row)
+        empty = _part(r, "gc", "gc", "median_ms", side="empty", row=row)
+        return ours - empty if ours is not None and empty is not None else None
+
+    return measured
+
+
+def worst_insert(section: str, column: str) -> Callable[[Results], float | None]:
+    def measured(r: Results) -> float | None:
+        part = r.get("growth")
+        rows = part.rows(section, side="tsunami") if part else []
+        return max(float(x[column]) for x in rows) / 1000 if rows else None
+
+    return measured
+
+
+def _state() -> list[Target]:
+    return [
+        Target("bytes per (int, int) row, 1M, told", bytes_per_row("told_per_row"), 44, unit=""),
+        Target("bytes per (int, int) row, 1M, resident set", bytes_per_row("rss_per_row"), 44, unit=""),
+        Target("gc.collect() with rows alive, more than empty, ms", pause("int"), 1.0, unit=""),
+        Target("worst insert while growing, recurring, ms", worst_insert("recurring", "worst_us"), 1.0, unit=""),
+        Target("worst insert while growing, not preempted, ms", worst_insert("growth", "worst"), 1.0, unit=""),
+    ]
+
+
+def server(column: str, command: str, pipeline: int) -> Callable[[Results], float | None]:
+    def measured(r: Results) -> float | None:
+        ours = _part(r, "server", "server", column, side="tsunami-server", command=command, pipeline=pipeline)
+        theirs = _part(r, "server", "server", column, side="redis-server", command=command, pipeline=pipeline)
+        return ratio(ours, theirs)
+
+    return measured
+
+
+def _server_note(column: str, command: str, pipeline: int, unit: str) -> Callable[[Results], str]:
+    def note(r: Results) -> str:
+        part = r.get("server")
+        if part is None:
+            return ""
+        ours = part.rows("server", side="tsunami-server", command=command, pipeline=pipeline)
+        theirs = part.rows("server", side="redis-server", command=command, pipeline=pipeline)
+        if not ours or not theirs:
+            return ""
+        limited = ", the client is the limit" if column == "rps" and ours[0]["limit"] == "client" else ""
+        return f"{float(ours[0][column]):g} / {float(theirs[0][column]):g} {unit}{limited}"
+
+    return note
+
+
+def _server() -> list[Target]:
+    found = []
+    for pipeline, cpu, rps in ((1, 0.9, 1.0), (16, 0.6, 1.5), (64, 0.42, 2.5)):
+        for command in ("get", "set"):
+            name = f"{command.upper()} at pipeline {pipeline}, against redis-server"
+            found += [
+                Target(f"CPU per {name}", server("cpu_us", command, pipeline), cpu,
+                       note=_server_note("cpu_us", command, pipeline, "us")),
+                Target(f"throughput, {name}", server("rps", command, pipeline), rps, most=False,
+                       note=_server_note("rps", command, pipeline, "/s")),
+            ]  # fmt: skip
+    return found
+
+
+def ticker(r: Results) -> float | None:
+    return _part(r, "latency", "ticker", "p99_ms", load="pipeline_64")
+
+
+TARGETS = [
+    *_inprocess(),
+    *_state(),
+    *_server(),
+    Target("a 1 ms asyncio ticker under full load, late at p99, ms", ticker, 2.0, unit=""),
+]
+
+
+def rows(results: Results) -> list[common.Row]:
+    """One row for each target."""
+    table = []
+    for target in TARGETS:
+        got = target.measured(results)
+        meets = operator.le if target.most else operator.ge
+        verdict = "not measured" if got is None else "met" if meets(round(got, 3), target.bound) else "missed"
+        table.append({
+            "target": target.what,
+            "bound": f"{'<=' if target.most else '>='} {target.bound:g}{target.unit}",
+            "measured": "-" if got is None else f"{got:.2f}{target.unit}",
+            "": verdict if got is None or verdict == "met" else verdict.upper(),
+            "figures": target.note(results),
+        })  # fmt: skip
+    return table
