@@ -1,0 +1,33 @@
+"""What each command means, one file a group. Importing this package fills the registry.
+
+A handler takes the session and the words behind the command's name, and returns the reply (or an awaitable of it). It computes and
+returns; it never writes to a socket. A user's mistake is a CommandError.
+"""
+
+from tsunami_server.commands import (
+    bits,
+    clients,
+    configuration,
+    connection,
+    expiry,
+    ets,
+    info,
+    introspection,
+    keys,
+    server,
+    strings,
+)
+
+__all__ = [
+    "bits",
+    "clients",
+    "configuration",
+    "connection",
+    "ets",
+    "expiry",
+    "info",
+    "introspection",
+    "keys",
+    "server",
+    "strings",
+]

@@ -1,0 +1,66 @@
+"""CONFIG: settings while the server runs. The settings themselves are in config.py."""
+
+from tsunami._wire import OK
+from tsunami_server.command import CommandError, Reply, add_help, command, container, wrong_number
+from tsunami_server.glob import compile_glob
+from tsunami_server.session import Session
+
+ADMIN = "admin noscript loading stale"
+
+container("CONFIG", group="server", since="2.0.0", summary="Commands on the server's settings.")
+
+
+def text_of(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+@command("CONFIG GET parameter=(parameter) ...", ADMIN, group="server", since="2.0.0",
+         summary="Settings by name or glob pattern.", complexity="O(N) in the number of patterns")  # fmt: skip
+def config_get(session: Session, args: list[bytes]) -> Reply:
+    config = session.app.config
+    wanted = [compile_glob(word, ignore_case=True) for word in args]
+    return {name: config.text(name) for name in config.names() if any(matches(name.encode()) for matches in wanted)}
+
+
+@command("CONFIG SET (parameter value) ...", ADMIN, group="server", since="2.0.0",
+         summary="Change settings, all of them or none.", complexity="O(N) in the number of settings",
+         tips="request_policy:all_nodes response_policy:all_succeeded")  # fmt: skip
+def config_set(session: Session, args: list[bytes]) -> Reply:
+    if len(args) % 2:
+        raise wrong_number("config|set")
+    known = set(session.app.config.names())
+    pairs: dict[str, str] = {}
+    for word, value in zip(args[::2], args[1::2], strict=True):
+        name = text_of(word).lower()
+        if name not in known:
+            raise CommandError(f"ERR Unknown option or number of arguments for CONFIG SET - '{text_of(word)}'")
+        if name in pairs:
+            raise failed(name, "duplicate parameter")
+        pairs[name] = text_of(value)
+    try:
+        session.app.config.set_many(pairs)
+    except ValueError as error:  # config.ConfigError
+        raise failed(getattr(error, "name", ""), getattr(error, "reason", str(error))) from error
+    session.app.shared.trim_slow(session.setting("slowlog-max-len"))
+    return OK
+
+
+def failed(name: str, reason: str) -> CommandError:
+    return CommandError(f"ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}")
+
+
+@command("CONFIG RESETSTAT", ADMIN, group="server", since="2.0.0", summary="Set what INFO counts back to zero.",
+         tips="request_policy:all_nodes response_policy:all_succeeded")  # fmt: skip
+def config_resetstat(session: Session, args: list[bytes]) -> Reply:
+    session.app.shared.reset_stats()
+    session.app.plane.reset_stats()
+    return OK
+
+
+@command("CONFIG REWRITE", ADMIN, group="server", since="2.8.0", summary="Refused: the server has no configuration file.",
+         tips="request_policy:all_nodes response_policy:all_succeeded")  # fmt: skip
+def config_rewrite(session: Session, args: list[bytes]) -> Reply:
+    raise CommandError("ERR The server is running without a config file")
+
+
+add_help("CONFIG", "server", "5.0.0")

@@ -1,0 +1,500 @@
+"""ETS.*: the table commands, one for each ETS function that needs neither order nor patterns.
+
+Positions count from 1 here, as in ETS; `tsunami.Table` counts from 0. How the words that stand for terms are read, and how terms become
+replies, is told in terms.py.
+
+**Errors** begin with a word that clients can tell them by:
+
+    NOTABLE   there is no table of that name            EXISTS    there is one already
+    BADKEY    no row with that key                      BADPOS    no such position, or the key's
+    BADARG    anything else that cannot be              TOOLARGE  beyond what a table can hold
+    NOACCESS  not yours to do
+
+What must stay true: a command that fails has changed nothing; a table is found before anything else is looked at.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+
+import tsunami
+from tsunami import END_OF_TABLE, Row, Table
+from tsunami_server.arguments import SYNTAX, int64
+from tsunami_server.command import CommandError, Handler, Reply, command
+from tsunami_server.session import Session
+from tsunami_server.terms import read_auto, read_term, reply_of, take_mode
+
+MODE = "[AUTO | TERM | RAW]"
+NO_ORDER = "BADARG ordered_set tables are not there yet; types are set, bag and duplicate_bag"
+
+# ---- errors, in one place
+
+ERROR_WORDS: tuple[tuple[type[tsunami.TsunamiError], str], ...] = (
+    (tsunami.NoSuchTable, "NOTABLE"),
+    (tsunami.TableExists, "EXISTS"),
+    (tsunami.BadKey, "BADKEY"),
+    (tsunami.BadPosition, "BADPOS"),
+    (tsunami.TermTooLarge, "TOOLARGE"),
+    (tsunami.AccessDenied, "NOACCESS"),
+    (tsunami.TsunamiError, "BADARG"),
+)
+
+
+def told(error: tsunami.TsunamiError) -> CommandError:
+    word = next(word for kind, word in ERROR_WORDS if isinstance(error, kind))
+    message = str(error.args[0]) if error.args else "this cannot be"
+    return CommandError(f"{word} {message[:300]}")
+
+
+def bad_argument(message: str) -> CommandError:
+    return CommandError(f"BADARG {message}")
+
+
+def shown(word: bytes) -> str:
+    return repr(word[:60].decode("utf-8", "backslashreplace"))
+
+
+# ---- words
+
+
+def find_table(word: bytes) -> Table:
+    try:
+        table = tsunami.whereis(word.decode())
+    except UnicodeDecodeError:
+        table = None
+    if table is None:
+        raise CommandError(f"NOTABLE no such table {shown(word)}")
+    return table
+
+
+def position(word: bytes, table: Table | None = None) -> int:
+    """A position from 1 on, as one from 0 on; with a table, not the key's."""
+    number = int64(word)
+    if number is None:
+        raise bad_argument(f"{shown(word)} is no position: an integer from 1 on is one")
+    if number < 1:
+        raise CommandError(f"BADPOS position {number}: positions count from 1")
+    if table is not None and number - 1 == table.keypos:
+        raise CommandError(f"BADPOS position {number} is the key's")
+    return number - 1
+
+
+def integer_word(word: bytes) -> int:
+    """An integer of any size."""
+    number = read_auto(word)
+    if not isinstance(number, int):
+        raise bad_argument(f"{shown(word)} is not an integer")
+    return number
+
+
+class Words:
+    """The words behind the table's name: the mode first, then one after the other."""
+
+    def __init__(self, words: list[bytes], least: int) -> None:
+        self.read, self.words = take_mode(words, least)
+        self.at = 0
+
+    def __len__(self) -> int:
+        return len(self.words) - self.at
+
+    def next(self) -> bytes:
+        if not self:
+            raise CommandError(SYNTAX)
+        self.at += 1
+        return self.words[self.at - 1]
+
+    def key(self) -> object:
+        return self.read(self.next())
+
+    def take(self, word: bytes) -> bool:
+        """Is this word, an option's name, the next one?"""
+        if self and self.words[self.at].upper() == word:
+            self.at += 1
+            return True
+        return False
+
+    def end(self) -> None:
+        if self:
+            raise CommandError(SYNTAX)
+
+    def row(self) -> Row:
+        """All the words that are left, as one row: in the mode TERM one literal, else element by element."""
+        if self.read is read_term:
+            row = self.literal_row()
+            self.end()
+            return row
+        words, self.at = self.words[self.at :], len(self.words)
+        if not words:
+            raise CommandError(SYNTAX)
+        return tuple(map(self.read, words))
+
+    def literal_row(self) -> Row:
+        word = self.next()
+        row = read_term(word)
+        if not isinstance(row, tuple):
+            raise bad_argument(f"{shown(word)} is no row: a row is a tuple, {{...}}")
+        return row
+
+    def rows(self) -> list[Row]:
+        """What INSERT takes: one row, `ROWS width` and the elements of several, or in the mode TERM a literal for each."""
+        if self.read is read_term:
+            rows = [self.literal_row()]
+            while self:
+                rows.append(self.literal_row())
+            return rows
+        if len(self) > 2 and self.take(b"ROWS"):
+            return self.rows_of(int64(self.next()))
+        return [self.row()]
+
+    def rows_of(self, width: int | None) -> list[Row]:
+        if width is None or width < 1:
+            raise bad_argument("ROWS needs the number of elements in a row, 1 or more")
+        elements = tuple(map(self.read, self.words[self.at :]))
+        if not elements or len(elements) % width:
+            raise bad_argument(f"{len(elements)} elements are no whole number of rows of {width}")
+        return [elements[at : at + width] for at in range(0, len(elements), width)]
+
+
+# ---- handlers
+
+TableHandler = Callable[[Session, Table, list[bytes]], Reply]
+
+
+def with_table(handler: TableHandler) -> Handler:
+    """Make a handler of a function that wants the table; its reply is a term or what is made of terms."""
+
+    @wraps(handler)
+    def run(session: Session, args: list[bytes]) -> Reply:
+        try:
+            return handler(session, find_table(args[0]), args[1:])
+        except tsunami.TsunamiError as error:
+            raise told(error) from error
+
+    return run
+
+
+def table_command(
+    synopsis: str, flags: str, summary: str, *, complexity: str = "O(1)", hot: bool = False, arity: int | None = None
+) -> Callable[[TableHandler], TableHandler]:
+    def register(handler: TableHandler) -> TableHandler:
+        register_command = command(
+            synopsis, flags, group="table", since="0.1.0", summary=summary, complexity=complexity, hot=hot, arity=arity
+        )
+        register_command(with_table(handler))
+        return handler
+
+    return register
+
+
+def key_only(words: list[bytes]) -> object:
+    """The one key that is all there is behind the mode."""
+    reader = Words(words, 1)
+    key = reader.key()
+    reader.end()
+    return key
+
+
+def or_null(reply: object) -> object:
+    return None if reply is END_OF_TABLE else reply_of(reply)
+
+
+# ---- tables
+
+TYPES = {b"SET": "set", b"BAG": "bag", b"DUPLICATE_BAG": "duplicate_bag"}
+NOT_YET = (b"PROTECTED", b"PRIVATE", b"OWNED", b"HEIR")
+
+
+@command(
+    "ETS.NEW name [TYPE type=(SET | BAG | DUPLICATE_BAG)] [KEYPOS keypos] [STRIPES stripes] [PUBLIC]", "write",
+    group="table", since="0.1.0", summary="Make a table, and tell its name.",
+)  # fmt: skip
+def ets_new(session: Session, args: list[bytes]) -> Reply:
+    try:
+        name = args[0].decode()
+    except UnicodeDecodeError:
+        raise bad_argument(f"{shown(args[0])} is no name: names are UTF-8") from None
+    options = new_options(args[1:])
+    try:
+        tsunami.new(name, **options)  # type: ignore[arg-type]
+    except tsunami.TsunamiError as error:
+        raise told(error) from error
+    return name
+
+
+def new_options(words: list[bytes]) -> dict[str, object]:
+    options: dict[str, object] = {}
+    reader = Words(words, len(words))
+    while reader:
+        word = reader.next().upper()
+        if word == b"TYPE":
+            options["type"] = table_type(reader.next())
+        elif word == b"KEYPOS":
+            options["keypos"] = position(reader.next())
+        elif word == b"STRIPES":
+            options["stripes"] = integer_word(reader.next())
+        elif word in NOT_YET:
+            raise bad_argument(f"{word.decode()} is not there yet; every table is PUBLIC")
+        elif word != b"PUBLIC":
+            raise CommandError(SYNTAX)
+    return options
+
+
+def table_type(word: bytes) -> str:
+    if word.upper() == b"ORDERED_SET":
+        raise CommandError(NO_ORDER)
+    if word.upper() not in TYPES:
+        raise bad_argument(f"{shown(word)} is no type of tables; types are set, bag and duplicate_bag")
+    return TYPES[word.upper()]
+
+
+@table_command("ETS.DROP table", "write", "Delete a table with all its rows.", complexity="O(N) in the number of rows, in the background")
+def ets_drop(session: Session, table: Table, words: list[bytes]) -> Reply:
+    table.delete()
+    return 1
+
+
+@table_command("ETS.CLEAR table", "write", "Delete all rows of a table, in one step.", complexity="O(N) in the number of rows")
+def ets_clear(session: Session, table: Table, words: list[bytes]) -> Reply:
+    table.delete_all_objects()
+    return 1
+
+
+@table_command("ETS.RENAME table newname", "write", "Give a table another name.")
+def ets_rename(session: Session, table: Table, words: list[bytes]) -> Reply:
+    try:
+        name = words[0].decode()
+    except UnicodeDecodeError:
+        raise bad_argument(f"{shown(words[0])} is no name: names are UTF-8") from None
+    table.rename(name)
+    return name
+
+
+@command("ETS.ALL", "readonly", group="table", since="0.1.0", summary="The names of all tables.",
+         complexity="O(N) in the number of tables")  # fmt: skip
+def ets_all(session: Session, args: list[bytes]) -> Reply:
+    return sorted(name for table in tsunami.all() if (name := table.name) is not None)
+
+
+@command("ETS.WHEREIS name", "readonly fast", group="table", since="0.1.0", summary="The number that a table keeps under all names; null if there is none.")
+def ets_whereis(session: Session, args: list[bytes]) -> Reply:
+    return info_or_null(args[0], "id")
+
+
+@table_command("ETS.LEN table", "readonly fast", "The number of rows.")
+def ets_len(session: Session, table: Table, words: list[bytes]) -> Reply:
+    return len(table)
+
+
+@command("ETS.INFO table [item]", "readonly", group="table", since="0.1.0", summary="What there is to know about a table; null if there is none.")
+def ets_info(session: Session, args: list[bytes]) -> Reply:
+    if len(args) > 2:
+        raise CommandError(SYNTAX)
+    item = args[1].decode("utf-8", "backslashreplace").lower() if len(args) == 2 else None
+    return info_or_null(args[0], item)
+
+
+def info_or_null(name: bytes, item: str | None) -> Reply:
+    """ETS answers undefined for a table that is not there, whatever was asked."""
+    try:
+        told_all = find_table(name).info()
+    except (CommandError, tsunami.NoSuchTable):
+        return None
+    keypos = told_all["keypos"]
+    assert isinstance(keypos, int)
+    told_all["keypos"] = keypos + 1
+    if item is None:
+        return reply_of(told_all)
+    if item not in told_all:
+        raise bad_argument(f"{item[:60]!r} is no item of info; items are {', '.join(told_all)}")
+    return reply_of(told_all[item])
+
+
+@table_command("ETS.FIX table", "readonly", "Hold a table still for this connection's walk: until ETS.UNFIX no walk misses a row or sees one twice.")
+def ets_fix(session: Session, table: Table, words: list[bytes]) -> Reply:
+    table.safe_fixtable(True)
+    session.fixed.append(table)
+    return 1
+
+
+@table_command("ETS.UNFIX table", "readonly", "Take one ETS.FIX of this connection back.")
+def ets_unfix(session: Session, table: Table, words: list[bytes]) -> Reply:
+    if table in session.fixed:  # as in ETS, what this connection has not fixed it cannot unfix
+        session.fixed.remove(table)
+        table.safe_fixtable(False)
+    return 1
+
+
+# ---- writing
+
+
+@table_command(
+    f"ETS.INSERT table {MODE} rows=([ROWS width] element ...)", "write fast",
+    "Insert a row, or several in one step, and tell how many; rows of the same key are replaced in a set.",
+    complexity="O(N) in the number of rows", hot=True,
+)  # fmt: skip
+def ets_insert(session: Session, table: Table, words: list[bytes]) -> Reply:
+    rows = Words(words, 1).rows()
+    table.insert(rows)
+    return len(rows)
+
+
+@table_command(
+    f"ETS.INSERTNEW table {MODE} rows=([ROWS width] element ...)", "write fast",
+    "Insert rows if none of their keys is there: 1, or 0 and nothing has changed.",
+    complexity="O(N) in the number of rows", hot=True,
+)  # fmt: skip
+def ets_insertnew(session: Session, table: Table, words: list[bytes]) -> Reply:
+    return int(table.insert_new(Words(words, 1).rows()))
+
+
+@table_command(f"ETS.DELETE table {MODE} key:string", "write fast", "Delete the rows of a key.", hot=True)
+def ets_delete(session: Session, table: Table, words: list[bytes]) -> Reply:
+    table.delete(key_only(words))
+    return 1
+
+
+@table_command(f"ETS.DELETEOBJECT table {MODE} element ...", "write fast", "Delete the rows that are exactly this one.")
+def ets_deleteobject(session: Session, table: Table, words: list[bytes]) -> Reply:
+    table.delete_object(Words(words, 1).row())
+    return 1
+
+
+@table_command(f"ETS.TAKE table {MODE} key:string", "write fast", "Delete the rows of a key, and tell them.", hot=True)
+def ets_take(session: Session, table: Table, words: list[bytes]) -> Reply:
+    return reply_of(table.take(key_only(words)))
+
+
+def default_row(reader: Words) -> Row | None:
+    """`DEFAULT` and a row, if that is what the rest is."""
+    return reader.row() if reader.take(b"DEFAULT") else None
+
+
+@table_command(
+    f"ETS.UPDATECOUNTER table {MODE} key:string step=(pos increment:integer [THRESHOLD (threshold:integer SET value:integer)]) ... "
+    "[DEFAULT element ...]",
+    "write fast", "Add to integers in a row, and tell the new value (of several steps: all of them).", hot=True, arity=-5,
+)  # fmt: skip
+def ets_updatecounter(session: Session, table: Table, words: list[bytes]) -> Reply:
+    reader = Words(words, 3)
+    key = reader.key()
+    steps = [counter_step(reader, table)]
+    while reader and reader.words[reader.at].upper() != b"DEFAULT":
+        steps.append(counter_step(reader, table))
+    default = default_row(reader)
+    try:
+        values = table.update_counter(key, steps, default)
+    except tsunami.BadPosition as error:
+        raise beyond(steps, error) from error
+    assert isinstance(values, list)
+    return values[0] if len(values) == 1 else values
+
+
+def counter_step(reader: Words, table: Table) -> tuple[int, ...]:
+    step = (position(reader.next(), table), integer_word(reader.next()))
+    if not reader.take(b"THRESHOLD"):
+        return step
+    threshold = integer_word(reader.next())
+    if not reader.take(b"SET"):
+        raise CommandError(SYNTAX)
+    return (*step, threshold, integer_word(reader.next()))
+
+
+@table_command(
+    f"ETS.UPDATEELEMENT table {MODE} key:string (pos value) ... [DEFAULT element ...]", "write fast",
+    "Set elements of a row; 1, or 0 if there is no row with the key.",
+)  # fmt: skip
+def ets_updateelement(session: Session, table: Table, words: list[bytes]) -> Reply:
+    reader = Words(words, 3)
+    key = reader.key()
+    pairs = [(position(reader.next(), table), reader.key())]
+    while reader and reader.words[reader.at].upper() != b"DEFAULT":
+        pairs.append((position(reader.next(), table), reader.key()))
+    default = default_row(reader)
+    try:
+        return int(table.update_element(key, pairs, default))
+    except tsunami.BadPosition as error:
+        raise beyond(pairs, error) from error
+
+
+def beyond(steps: list[tuple[int, ...]] | list[tuple[int, object]], error: tsunami.BadPosition) -> CommandError:
+    """The engine counts from 0, the client from 1: tell the positions as the client knows them."""
+    positions = sorted({int(step[0]) + 1 for step in steps})
+    which = f"position {positions[0]} is" if len(positions) == 1 else f"one of the positions {', '.join(map(str, positions))} is"
+    return CommandError(f"BADPOS {which} outside the row")
+
+
+# ---- reading
+
+
+@table_command(f"ETS.LOOKUP table {MODE} key:string", "readonly fast", "The rows of a key.", hot=True)
+def ets_lookup(session: Session, table: Table, words: list[bytes]) -> Reply:
+    return reply_of(table.lookup(key_only(words)))
+
+
+@table_command(
+    f"ETS.MLOOKUP table {MODE} key:string ...", "readonly fast", "The rows of each of several keys.",
+    complexity="O(N) in the number of keys", hot=True,
+)  # fmt: skip
+def ets_mlookup(session: Session, table: Table, words: list[bytes]) -> Reply:
+    read, keys = take_mode(words, 1)
+    return reply_of(table.lookup_many([read(key) for key in keys]))
+
+
+@table_command(
+    f"ETS.LOOKUPELEMENT table {MODE} key:string pos [DEFAULT value]", "readonly fast",
+    "One element of the row of a key (in a bag: an array, of each row), or the default.", hot=True,
+)  # fmt: skip
+def ets_lookupelement(session: Session, table: Table, words: list[bytes]) -> Reply:
+    reader = Words(words, 2)
+    key, word = reader.key(), reader.next()
+    at = position(word)
+    default = (reader.key(),) if reader.take(b"DEFAULT") else ()
+    reader.end()
+    try:
+        return reply_of(table.lookup_element(key, at, *default))
+    except tsunami.BadPosition as error:
+        raise CommandError(f"BADPOS position {at + 1} is outside the row") from error
+
+
+@table_command(f"ETS.MEMBER table {MODE} key:string", "readonly fast", "Is there a row with this key?", hot=True)
+def ets_member(session: Session, table: Table, words: list[bytes]) -> Reply:
+    return int(table.member(key_only(words)))
+
+
+@table_command("ETS.SLOT table slot", "readonly", "The rows of one slot; going from 0 upwards every row comes once, until null comes.")
+def ets_slot(session: Session, table: Table, words: list[bytes]) -> Reply:
+    index = int64(words[0])
+    if index is None:
+        raise bad_argument(f"{shown(words[0])} is no slot: an integer from 0 on is one")
+    return or_null(table.slot(index))
+
+
+# ---- walking
+
+
+def define_ends(name: str, what: str) -> None:
+    @table_command(f"ETS.{name} table", "readonly fast", f"The {what} key of a walk, or null if the table is empty.")
+    def end_key(session: Session, table: Table, words: list[bytes]) -> Reply:
+        return or_null(table.first() if name == "FIRST" else table.last())
+
+    @table_command(f"ETS.{name}LOOKUP table", "readonly fast", f"The {what} key of a walk and its rows, or null if the table is empty.")
+    def end_lookup(session: Session, table: Table, words: list[bytes]) -> Reply:
+        return or_null(table.first_lookup() if name == "FIRST" else table.last_lookup())
+
+
+def define_steps(name: str, what: str) -> None:
+    @table_command(f"ETS.{name} table {MODE} key:string", "readonly fast", f"The key {what} this one in a walk, or null at the end.")
+    def step_key(session: Session, table: Table, words: list[bytes]) -> Reply:
+        key = key_only(words)
+        return or_null(table.next(key) if name == "NEXT" else table.prev(key))
+
+    @table_command(f"ETS.{name}LOOKUP table {MODE} key:string", "readonly fast", f"The key {what} this one and its rows, or null at the end.")
+    def step_lookup(session: Session, table: Table, words: list[bytes]) -> Reply:
+        key = key_only(words)
+        return or_null(table.next_lookup(key) if name == "NEXT" else table.prev_lookup(key))
+
+
+define_ends("FIRST", "first")
+define_ends("LAST", "last")
+define_steps("NEXT", "after")
+define_steps("PREV", "before")
+

@@ -1,0 +1,151 @@
+"""What the sessions of one server share: who is connected, what was counted, SLOWLOG, LATENCY and CLIENT PAUSE.
+
+What it is not: settings (config.py), or counters of the hot path (they live in tsunami._wire.Plane).
+
+What must stay true:
+
+1. Everything here is touched on the event loop only.
+2. `sessions` holds exactly the sessions that have been made and not yet closed, by the id of their connection.
+3. While `paused` is set the plane holds the same commands back, so that no hot command slips through; when the time is over both end together.
+"""
+
+import asyncio
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from tsunami import _wire
+    from tsunami_server.session import Session
+
+PauseMode = Literal["write", "all"]
+LATENCY_SAMPLES = 160
+SLOWLOG_MAX_ARGUMENTS = 32
+SLOWLOG_MAX_STRING = 128
+
+
+@dataclass(slots=True)
+class CommandCount:
+    """What INFO's commandstats say of one command."""
+
+    calls: int = 0
+    usec: int = 0
+    rejected: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SlowEntry:
+    id: int
+    time_s: int
+    usec: int
+    argv: list[bytes]
+    peer: str
+    client: bytes
+
+
+@dataclass(slots=True)
+class Shared:
+    sessions: "dict[int, Session]" = field(default_factory=dict)
+    commands: dict[str, CommandCount] = field(default_factory=lambda: defaultdict(CommandCount))
+    errors: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    hits: int = 0
+    misses: int = 0
+    slow: deque[SlowEntry] = field(default_factory=deque)
+    slow_seen: int = 0
+    latency: dict[str, deque[tuple[int, int]]] = field(default_factory=dict)
+    paused: PauseMode | None = None
+    pause_until_ms: int = 0
+    blocked: int = 0
+    # instantaneous_ops_per_sec: the commands and the time of the last measurement, and its result
+    rate_mark: tuple[int, int] = (0, 0)
+    rate: int = 0
+    _wake: asyncio.Event | None = None
+    _timer: asyncio.TimerHandle | None = None
+
+    # -- statistics
+
+    def reset_stats(self) -> None:
+        self.commands.clear()
+        self.errors.clear()
+        self.hits = self.misses = 0
+
+    def count_error(self, text: str) -> None:
+        self.errors[text.split(" ", 1)[0].lstrip("-") or "ERR"] += 1
+
+    def rate_now(self, commands: int, now_ms: int) -> int:
+        """Commands per second since the last time this was asked, looked at no more than ten times a second."""
+        seen, at_ms = self.rate_mark
+        if now_ms - at_ms >= 100:
+            self.rate = max(0, commands - seen) * 1000 // (now_ms - at_ms) if at_ms else 0
+            self.rate_mark = (commands, now_ms)
+        return self.rate
+
+    def note_slow(self, argv: list[bytes], usec: int, now_ms: int, session: "Session", keep: int) -> None:
+        shown = [clipped(word) for word in argv[:SLOWLOG_MAX_ARGUMENTS]]
+        if len(argv) > SLOWLOG_MAX_ARGUMENTS:
+            shown[-1] = b"... (%d more arguments)" % (len(argv) - SLOWLOG_MAX_ARGUMENTS + 1)
+        self.slow.appendleft(SlowEntry(self.slow_seen, now_ms // 1000, usec, shown, session.peer, session.name))
+        self.slow_seen += 1
+        self.trim_slow(keep)
+
+    def trim_slow(self, keep: int) -> None:
+        while len(self.slow) > keep:
+            self.slow.pop()
+
+    def note_latency(self, event: str, now_ms: int, took_ms: int) -> None:
+        """Keep the worst sample of each second."""
+        samples = self.latency.setdefault(event, deque(maxlen=LATENCY_SAMPLES))
+        second = now_ms // 1000
+        if samples and samples[-1][0] == second:
+            samples[-1] = (second, max(samples[-1][1], took_ms))
+        else:
+            samples.append((second, took_ms))
+
+    # -- CLIENT PAUSE
+
+    def pause(self, plane: "_wire.Plane", mode: PauseMode, now_ms: int, for_ms: int) -> None:
+        """Hold commands back. A pause under way can become longer and stricter by this, never less."""
+        if self.paused is not None:
+            mode = "all" if "all" in (mode, self.paused) else "write"
+        self.pause_until_ms = max(now_ms + for_ms, self.pause_until_ms if self.paused else 0)
+        self.paused = mode
+        plane.hold_writes = True
+        plane.hold_all = mode == "all"
+        self._wake = self._wake or asyncio.Event()
+        if self._timer is not None:
+            self._timer.cancel()
+        left_s = (self.pause_until_ms - now_ms) / 1000
+        self._timer = asyncio.get_running_loop().call_later(left_s, self.unpause, plane)
+
+    def unpause(self, plane: "_wire.Plane") -> None:
+        self.paused = None
+        plane.hold_writes = plane.hold_all = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._wake is not None:
+            self._wake.set()
+            self._wake = None
+
+    def holds(self, is_write: bool) -> bool:
+        return self.paused is not None and (is_write or self.paused == "all")
+
+    # -- time, which only this file and the app may wait for
+
+    @staticmethod
+    def event() -> asyncio.Event:
+        return asyncio.Event()
+
+    @staticmethod
+    async def sleep(seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def wait_unpaused(self) -> None:
+        if self._wake is not None:
+            await self._wake.wait()
+
+
+def clipped(word: bytes) -> bytes:
+    more = len(word) - SLOWLOG_MAX_STRING
+    return word if more <= 0 else word[:SLOWLOG_MAX_STRING] + b"... (%d more bytes)" % more

@@ -1,0 +1,114 @@
+"""A real redis-server for comparison, and a client that keeps replies as they came.
+
+What it is: `redis_server()` starts Debian's redis-server on a free port without any file; `Client` speaks RESP2 or RESP3 and returns each reply as
+a pair (mark, value), so that `+OK` and `$2 OK`, `:1` and `#t` stay different.
+
+What it is not: a client library. It knows nothing but requests and replies, and waits ten seconds at most for each.
+"""
+
+import contextlib
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from _support import free_port, peer
+
+Reply = tuple[str, Any]
+TIMEOUT = 10.0
+
+
+@contextlib.contextmanager
+def redis_server(*options: str) -> Iterator[int]:
+    """The port of a redis-server that ends with the block."""
+    port = free_port()
+    command = [peer("redis-server"), "--port", str(port), "--save", "", "--bind", "127.0.0.1", "--enable-debug-command", "local"]
+    with subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL) as process:
+        try:
+            wait_for_port(port, process)
+            yield port
+        finally:
+            process.terminate()
+
+
+def wait_for_port(port: int, process: "subprocess.Popen[Any]") -> None:
+    end = time.monotonic() + TIMEOUT
+    while time.monotonic() < end:
+        assert process.poll() is None, "the server has ended"
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"no server on port {port}")
+
+
+def encode(words: tuple[bytes | str | int, ...]) -> bytes:
+    data = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+    return b"*%d\r\n" % len(data) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in data)
+
+
+class Client:
+    """One connection."""
+
+    def __init__(self, port: int, resp: int = 2) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
+        self.file = self.socket.makefile("rb")
+        if resp == 3:
+            assert self("HELLO", "3")[0] == "%"
+
+    def __call__(self, *words: bytes | str | int) -> Reply:
+        return self.all([words])[0]
+
+    def all(self, requests: list[tuple[bytes | str | int, ...]]) -> list[Reply]:
+        """Several requests in one packet, and their replies."""
+        self.socket.sendall(b"".join(map(encode, requests)))
+        return [self.read() for _ in requests]
+
+    def value(self, *words: bytes | str | int) -> Any:
+        """The reply as plain Python; an error fails."""
+        reply = self(*words)
+        assert reply[0] != "-", reply
+        return plain(reply)
+
+    def read(self) -> Reply:
+        line = self.file.readline()
+        if not line.endswith(b"\r\n"):
+            raise EOFError("the server has closed the connection")
+        mark, rest = chr(line[0]), line[1:-2]
+        if mark in "$=!":
+            size = int(rest)
+            return (mark, None) if size < 0 else (mark, self.file.read(size + 2)[:-2])
+        if mark in "*~>":
+            size = int(rest)
+            return (mark, None) if size < 0 else (mark, [self.read() for _ in range(size)])
+        if mark == "%":
+            return mark, [(self.read(), self.read()) for _ in range(int(rest))]
+        return (mark, int(rest)) if mark == ":" else (mark, rest.decode("utf-8", "surrogateescape"))
+
+    def close(self) -> None:
+        self.file.close()
+        self.socket.close()
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def plain(reply: Reply) -> Any:
+    """A reply without its marks: null is None, maps are dicts."""
+    mark, value = reply
+    if mark == "_" or value is None:
+        return None
+    if mark == "#":
+        return value == "t"
+    if mark == ",":
+        return float(value)
+    if mark == "(":
+        return int(value)
+    if mark == "=":
+        return value[4:]
+    if mark == "%":
+        return {plain(key): plain(item) for key, item in value}
+    return [plain(item) for item in value] if isinstance(value, list) else value
