@@ -31,7 +31,8 @@ DIRECTIVES = {
 
 def compiler_flags(sanitize: str) -> tuple[list[str], list[str]]:
     """Flags of the compiler and of the linker. The engine casts between bytes and words: no strict aliasing."""
-    common = ["-std=c11", "-fno-strict-aliasing", "-Wno-unused-function"]
+    # The two warnings are about how Cython writes C, not about what we wrote.
+    common = ["-std=c11", "-fno-strict-aliasing", "-Wno-unused-function", "-Wno-sign-compare"]
     if sanitize == "address":
         # float-cast-overflow and the like stay fatal; so is everything else: a finding must stop the run.
         links = ["-fsanitize=address,undefined"]
