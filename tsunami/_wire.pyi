@@ -4,8 +4,10 @@ Import from `tsunami_server`, not from here.
 """
 
 import selectors
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Final, final
+
+from _typeshed import FileDescriptorLike
 
 from tsunami import Table
 
@@ -53,11 +55,15 @@ class Plane:
     max_query: int                # client-query-buffer-limit
     soft_output: int              # above it a connection's commands wait
     hard_output: int              # above it the connection is closed (0: never)
+    soft_query: int               # while output stands above soft_output, so much input is still received
     auth_required: bool           # new connections start unauthenticated
     hold_writes: bool             # CLIENT PAUSE WRITE: every command that may write goes cold
     hold_all: bool                # CLIENT PAUSE ALL / MONITOR: every command goes cold
     slow_us: int                  # SLOWLOG threshold for hot commands; -1: none
-    def disable(self, name: str) -> None: ...       # this command is always cold
+    def disable(self, name: str) -> None: ...       # this command is always cold; KeyError if it is not hot
+    def enable(self, name: str) -> None: ...
+    def hot_names(self) -> frozenset[str]: ...      # commands with a native implementation, lower case
+    def take_slow(self) -> list[tuple[int, int, list[bytes]]]: ...  # hot commands of slow_us or more since the last call: conn id, us, argv
     def counters(self) -> dict[str, int]: ...       # commands, connections, bytes_in, bytes_out, keyspace_hits, keyspace_misses, ...
     def command_stats(self) -> dict[str, tuple[int, int]]: ...  # hot commands: name -> (calls, microseconds)
     def reset_stats(self) -> None: ...
@@ -67,33 +73,51 @@ class Conn:
     """One connection's protocol state: bytes in, bytes out. Knows nothing of sockets."""
 
     def __init__(self, plane: Plane) -> None: ...
-    id: Final[int]
+    @property
+    def id(self) -> int: ...
     db: int                       # SELECT
     resp: int                     # 2 or 3
     authenticated: bool           # hot commands run only if so
     all_cold: bool                # MULTI, MONITOR, SUBSCRIBE ...: every command goes to Python
     replies: int                  # CLIENT REPLY: 1 on, 0 off, 2 skip the next
-    last_command: str
-    created_ms: int
-    active_ms: int                # of the last input
+    @property
+    def last_command(self) -> str: ...
+    @property
+    def created_ms(self) -> int: ...
+    @property
+    def active_ms(self) -> int: ...                             # of the last input
     def feed(self, data: bytes | bytearray | memoryview, /) -> None: ...
-    def get_buffer(self, sizehint: int, /) -> memoryview: ...   # for BufferedProtocol
+    def get_buffer(self, sizehint: int, /) -> memoryview: ...   # for BufferedProtocol; shared by all connections of the plane
     def buffer_updated(self, nbytes: int, /) -> None: ...
     def run(self, budget_us: int = ..., /) -> int: ...          # parse and run until one of the states above
     def command(self) -> list[bytes]: ...                       # the cold command that stands first
     def write(self, reply: object, /) -> None: ...              # encode in this connection's RESP version and append
     def push(self, reply: Push, /) -> None: ...                 # the same, not subject to CLIENT REPLY
     def done(self) -> None: ...                                 # the cold command is answered; go on behind it
+    def close(self) -> None: ...                                # read nothing more; CLOSING once the output is sent
     def take_output(self, limit: int = ..., /) -> bytes: ...
     def output_size(self) -> int: ...
     def query_size(self) -> int: ...
 
-class NativeSelector(selectors.BaseSelector):
-    """epoll for asyncio that serves its client sockets itself. Linux only; see dataplane.pxi."""
+class _Selector:
+    signal: int
 
     def __init__(self, plane: Plane) -> None: ...
     def adopt(self, fd: int, conn: Conn) -> None: ...           # from now on select() reads, runs and writes this socket
     def drop(self, fd: int) -> None: ...                        # forget it; the caller closes
-    def resume(self, fd: int) -> None: ...                      # after done() or write() from Python: run and flush on the next select
-    def set_callback(self, callback: Callable[[list[tuple[int, int]]], None]) -> None: ...
-        # called on the loop (never inside select) with (fd, state): COLD to be answered, CLOSING finished (the peer is gone or all is written)
+    def resume(self, fd: int) -> None: ...                      # after done(), write() or close() from Python: run and flush at the next select
+    def take(self) -> list[tuple[int, int]]: ...                # (fd, COLD): to be answered; (fd, CLOSING): the peer is gone or all is written
+    def register(self, fileobj: FileDescriptorLike, events: int, data: object = None) -> selectors.SelectorKey: ...
+    def unregister(self, fileobj: FileDescriptorLike) -> selectors.SelectorKey: ...
+    def modify(self, fileobj: FileDescriptorLike, events: int, data: object = None) -> selectors.SelectorKey: ...
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]: ...
+    def get_key(self, fileobj: FileDescriptorLike) -> selectors.SelectorKey: ...
+    def get_map(self) -> Mapping[FileDescriptorLike, selectors.SelectorKey]: ...
+    def close(self) -> None: ...
+    def fileno(self) -> int: ...
+
+class NativeSelector(_Selector, selectors.BaseSelector):
+    """epoll for asyncio that serves its client sockets itself. Linux only; see dataplane.pxi.
+
+    `signal` is a descriptor to be watched with loop.add_reader(): its callback runs when take() has something to give.
+    """

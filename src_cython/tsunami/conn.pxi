@@ -1,0 +1,695 @@
+# One connection's conversation: bytes in, bytes out. And the Plane, which all connections share.
+#
+# What it is: the loop that reads requests, runs hot ones, and stops at what needs Python; and the buffers on both sides.
+#
+# What it is not: it knows no socket, no loop and no clock but the one that measures its budget. Who moves the bytes (dataplane.pxi, or
+# any transport that can feed() and take_output()) decides when to read and when to close.
+#
+#       NEED_DATA  everything is answered              -> read
+#       COLD       a cold command stands first         -> command(), write() its reply, done()
+#       FULL       output stands above the soft mark   -> send, then run() again
+#       BUDGET     the time is up, input waits         -> run() again, after others had their turn
+#       CLOSING    nothing more will be read           -> send what is left, then close
+#
+# What must stay true:
+#
+# 1. Replies stand in the order of the requests: nothing is run while a cold command is unanswered.
+# 2. A connection without unanswered input and unsent output has no buffers: ten thousand idle connections cost a few hundred bytes each. While
+#    its bytes are in the plane's shared buffer (`borrowed`), the connection is inside one call; what is left is moved to a buffer of
+#    its own before that call returns.
+# 3. Output that is unsent: out.data[sent..len).
+
+cdef extern from *:
+    """
+    #include <time.h>
+    static inline uint64_t ts_now_ns(void) {
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+    }
+    """
+    uint64_t ts_now_ns() noexcept nogil
+
+cdef enum state_t:
+    S_NEED_DATA = 0
+    S_COLD = 1
+    S_FULL = 2
+    S_CLOSING = 3
+    S_BUDGET = 4
+
+cdef enum:
+    SHARED_BYTES = 64 * 1024    # of the plane's shared buffers, and the size up to which an idle buffer is kept
+    CLOCK_EVERY = 32            # commands between two looks at the clock
+    LONG_ARGS = 64              # a command with more arguments is timed by itself: only those can be slow
+    SLOW_KEPT = 128
+
+NEED_DATA = S_NEED_DATA
+COLD = S_COLD
+FULL = S_FULL
+CLOSING = S_CLOSING
+BUDGET = S_BUDGET
+
+cdef struct slow_t:
+    uint64_t conn
+    uint64_t us
+    out_t request               # as it came, in RESP
+
+cdef struct slow_log_t:
+    slow_t at[SLOW_KEPT]
+    uint32_t len
+
+cdef struct conn_t:
+    plane_t* plane
+    slow_log_t* slow
+    input_t input
+    out_t out
+    size_t sent
+    uint64_t id
+    uint64_t created_ms
+    uint64_t active_ms
+    int db
+    int resp
+    int replies                 # CLIENT REPLY: 0 off, 1 on, 2 skip the next
+    int last_hot                # index of the last command if it was hot, else -1
+    bint authenticated
+    bint all_cold
+    bint closing
+    bint cold                   # a cold command stands first
+    bint borrowed               # input.data is the plane's
+    # -- of the selector that has adopted the connection
+    int fd
+    bint readable               # as far as is known: edges are remembered here
+    bint writable
+    bint ended                  # the peer sends no more
+    bint gone                   # the socket is broken
+    bint queued
+    conn_t* next
+    conn_t* prev
+
+
+# ---- buffers
+
+cdef inline size_t conn_unsent(const conn_t* c) noexcept nogil:
+    return c.out.len - c.sent
+
+cdef bint conn_room(conn_t* c, size_t more) noexcept nogil:
+    """Room for `more` bytes behind what has come, in a buffer of the connection's own."""
+    cdef input_t* q = &c.input
+    cdef size_t have = q.end - q.start, cap
+    cdef char* data
+    if q.cap - q.end >= more:
+        return True
+    if q.start >= have and q.cap - have >= more:        # moving costs no more than what was read has brought
+        memmove(q.data, q.data + q.start, have)
+    else:
+        cap = q.cap * 2 if q.cap > 2048 else 4096
+        if cap < have + more:
+            cap = have + more
+        data = <char*>realloc(q.data, cap) if q.start == 0 else <char*>malloc(cap)
+        if data == NULL:
+            return False
+        if q.start != 0:
+            memcpy(data, q.data + q.start, have)
+            free(q.data)
+        q.data = data
+        q.cap = cap
+    q.start = 0
+    q.end = have
+    return True
+
+cdef void conn_settle(conn_t* c) noexcept nogil:
+    """After a run: what is left of the input gets a buffer of its own, what is empty gives its buffer back."""
+    cdef input_t* q = &c.input
+    cdef size_t have = q.end - q.start
+    cdef size_t missing
+    cdef char* data
+    if have == 0:
+        if not c.borrowed:
+            free(q.data)
+        q.data = NULL
+        q.cap = q.start = q.end = 0
+    elif c.borrowed:
+        missing = input_missing(q)
+        data = <char*>malloc(have + missing if missing else have + 1024)
+        if data == NULL:
+            c.closing = True
+            q.start = q.end
+        else:
+            memcpy(data, q.data + q.start, have)
+            q.data = data
+            q.cap = have + missing if missing else have + 1024
+            q.start = 0
+            q.end = have
+    c.borrowed = False
+
+cdef void conn_borrow(conn_t* c) noexcept nogil:
+    """Receive into the plane's buffer: only for a connection without input, until conn_settle."""
+    c.input.data = c.plane.shared_in
+    c.input.cap = SHARED_BYTES
+    c.input.start = c.input.end = 0
+    c.borrowed = True
+
+cdef void conn_sent(conn_t* c, size_t n) noexcept nogil:
+    c.sent += n
+    if c.sent == c.out.len:
+        c.sent = c.out.len = 0
+        free(c.out.data)
+        c.out.data = NULL
+        c.out.cap = 0
+
+cdef void conn_pack(conn_t* c) noexcept nogil:
+    """Before more output is appended: drop what has been sent, if that is the larger part."""
+    if c.sent > c.out.len // 2:
+        memmove(c.out.data, c.out.data + c.sent, conn_unsent(c))
+        c.out.len -= c.sent
+        c.sent = 0
+
+cdef void conn_clear(conn_t* c) noexcept nogil:
+    """Forget all input and output; nothing more will be read."""
+    c.closing = True
+    c.cold = False
+    conn_sent(c, conn_unsent(c))
+    c.input.start = c.input.end
+    c.input.pos = c.input.seen = 0
+    c.input.argc = 0
+    c.input.left = 0
+    c.input.bulk = -1
+    if c.input.data != NULL and not c.borrowed:
+        conn_settle(c)
+
+cdef void conn_limit(conn_t* c) noexcept nogil:
+    """Close what has more unsent output than it may have, or has lost a reply for want of memory."""
+    if c.out.failed or (c.plane.hard_output and conn_unsent(c) > c.plane.hard_output):
+        conn_clear(c)
+
+
+# ---- running
+
+cdef void slow_note(conn_t* c, uint64_t us) noexcept nogil:
+    cdef slow_log_t* log = c.slow
+    cdef slow_t* s
+    cdef size_t i
+    if log.len == SLOW_KEPT:
+        return
+    s = &log.at[log.len]
+    memset(s, 0, sizeof(slow_t))
+    s.conn = c.id
+    s.us = us
+    out_head(&s.request, c'*', c.input.argc)
+    for i in range(c.input.argc):
+        out_bulk(&s.request, input_arg(&c.input, i), c.input.args[i].len)
+    log.len += 1
+
+cdef inline bint conn_hot(conn_t* c, run_t* r) noexcept nogil:
+    """Run the request that stands first. False: it is a cold one."""
+    cdef plane_t* p = c.plane
+    cdef hot_t* h
+    cdef size_t before = r.out.len
+    cdef uint64_t start = 0
+    cdef int index = hot_find(input_arg(&c.input, 0), c.input.args[0].len)
+    if index < 0 or p.off[index]:
+        return False
+    h = &hot_commands[index]
+    if c.input.argc < h.least or c.input.argc > h.most or (h.writes and p.hold_writes):
+        return False
+    r.odd = False
+    if ts_unlikely(c.input.argc > LONG_ARGS):
+        start = ts_now_ns()
+    if h.run(r) != H_DONE:
+        r.out.len = before
+        return False
+    if ts_unlikely(start != 0 and p.slow_us >= 0):
+        start = (ts_now_ns() - start) // 1000
+        if <int64_t>start >= p.slow_us:
+            slow_note(c, start)
+    if ts_unlikely(c.replies != 1):
+        r.out.len = before
+        if c.replies == 2:
+            c.replies = 1
+    if p.tally[index] == 0:
+        p.touched[p.touched_len] = <uint8_t>index
+        p.touched_len += 1
+    p.tally[index] += 1
+    c.last_hot = index
+    return True
+
+cdef void plane_account(plane_t* p, uint64_t nanos, uint64_t total) noexcept nogil:
+    """Spread the time of a batch over the commands that ran in it."""
+    cdef uint32_t i, k
+    for i in range(p.touched_len):
+        k = p.touched[i]
+        p.calls[k] += p.tally[k]
+        p.nanos[k] += nanos * p.tally[k] // total
+        p.tally[k] = 0
+    p.touched_len = 0
+    p.commands += total
+
+cdef void conn_refuse(conn_t* c, out_t* o, int st) noexcept nogil:
+    """What came is no RESP: say so, and end."""
+    cdef char text[96]
+    cdef size_t n = parse_error_text(&c.input, st, text + 4)
+    memcpy(text, b"ERR ", 4)
+    if c.replies == 1:
+        out_line(o, c'-', text, n + 4)
+    c.closing = True
+
+cdef inline bint conn_only_cold(const conn_t* c) noexcept nogil:
+    """A threshold of less than a millisecond wants each command timed by itself."""
+    return c.all_cold or not c.authenticated or c.plane.hold_all or 0 <= c.plane.slow_us < 1000
+
+cdef int conn_run(conn_t* c, out_t* o, uint64_t until) noexcept nogil:
+    """Answer what has come, into `o`, until a state is reached that is not ours to leave. `until`: ns, on ts_now_ns's clock."""
+    cdef run_t r
+    cdef bounds_t bounds
+    cdef bint only_cold = conn_only_cold(c)
+    cdef size_t sent = c.sent if o == &c.out else 0
+    cdef uint64_t start, n = 0
+    cdef int st, state
+    if c.closing:
+        return S_CLOSING
+    if c.cold:
+        return S_COLD
+    start = ts_now_ns()
+    bounds.bulk = c.plane.max_bulk
+    bounds.stranger = not c.authenticated
+    r.plane = c.plane
+    r.input = &c.input
+    r.out = o
+    r.db_index = c.db
+    r.db = c.plane.dbs[c.db]
+    r.resp = c.resp
+    r.named = NULL
+    while True:
+        if ts_unlikely(o.len - sent > c.plane.soft_output):
+            state = S_FULL
+            break
+        st = input_next(&c.input, &bounds)
+        if st != P_READY:
+            state = S_NEED_DATA
+            if st != P_MORE:
+                conn_refuse(c, o, st)
+                state = S_CLOSING
+            elif input_size(&c.input) > c.plane.max_query:
+                c.closing = True
+                state = S_CLOSING
+            break
+        if only_cold or not conn_hot(c, &r):
+            c.cold = True
+            state = S_COLD
+            break
+        n += 1
+        if (n % CLOCK_EVERY == 0 or c.input.argc > LONG_ARGS) and ts_now_ns() >= until:
+            input_drop(&c.input)
+            state = S_BUDGET
+            break
+        input_drop(&c.input)
+    c.db = r.db_index
+    if n:
+        plane_account(c.plane, ts_now_ns() - start, n)
+    named_release(&r)
+    return state
+
+
+# ---- the Plane
+
+@cython.final
+cdef class Plane:
+    """What all connections of one server share: the tables behind the databases, limits, counters, and which commands are hot."""
+
+    cdef plane_t p
+    cdef slow_log_t slow
+    cdef uint64_t ids
+    cdef list keyspaces
+    cdef bytearray room
+    cdef object room_view
+
+    def __cinit__(self):
+        memset(&self.p, 0, sizeof(plane_t))
+        memset(&self.slow, 0, sizeof(slow_log_t))
+        buf_init(&self.p.row, NULL, 0)
+        buf_init(&self.p.copy, NULL, 0)
+
+    def __init__(self, list keyspaces not None):
+        if len(keyspaces) != DATABASES:
+            raise ValueError(f"{len(keyspaces)} keyspaces: there are {DATABASES}")
+        self.keyspaces = list(keyspaces)
+        for i in range(DATABASES):
+            self.p.dbs[i] = table_of(self.keyspaces[i])
+        self.p.max_bulk = 512 * 1024 * 1024
+        self.p.max_query = 1024 * 1024 * 1024
+        self.p.soft_query = 64 * 1024 * 1024
+        self.p.soft_output = 1024 * 1024
+        self.p.slow_us = 10_000
+        self.room = bytearray(SHARED_BYTES)
+        self.room_view = memoryview(self.room)
+        self.p.shared_in = <char*>malloc(SHARED_BYTES)
+        if self.p.shared_in == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        cdef uint32_t i
+        buf_free(&self.p.row)
+        buf_free(&self.p.copy)
+        free(self.p.shared_in)
+        free(self.p.shared_out.data)
+        for i in range(self.slow.len):
+            free(self.slow.at[i].request.data)
+
+    @property
+    def max_bulk(self):
+        return self.p.max_bulk
+
+    @max_bulk.setter
+    def max_bulk(self, int64_t value):
+        self.p.max_bulk = value
+
+    @property
+    def max_query(self):
+        return self.p.max_query
+
+    @max_query.setter
+    def max_query(self, size_t value):
+        self.p.max_query = value
+
+    @property
+    def soft_query(self):
+        return self.p.soft_query
+
+    @soft_query.setter
+    def soft_query(self, size_t value):
+        self.p.soft_query = value
+
+    @property
+    def soft_output(self):
+        return self.p.soft_output
+
+    @soft_output.setter
+    def soft_output(self, size_t value):
+        self.p.soft_output = value
+
+    @property
+    def hard_output(self):
+        return self.p.hard_output
+
+    @hard_output.setter
+    def hard_output(self, size_t value):
+        self.p.hard_output = value
+
+    @property
+    def auth_required(self):
+        return self.p.auth_required
+
+    @auth_required.setter
+    def auth_required(self, bint value):
+        self.p.auth_required = value
+
+    @property
+    def hold_writes(self):
+        return self.p.hold_writes
+
+    @hold_writes.setter
+    def hold_writes(self, bint value):
+        self.p.hold_writes = value
+
+    @property
+    def hold_all(self):
+        return self.p.hold_all
+
+    @hold_all.setter
+    def hold_all(self, bint value):
+        self.p.hold_all = value
+
+    @property
+    def slow_us(self):
+        return self.p.slow_us
+
+    @slow_us.setter
+    def slow_us(self, int64_t value):
+        self.p.slow_us = value
+
+    def disable(self, str name not None):
+        """Make this command cold from now on. KeyError if no hot command has this name."""
+        self.p.off[self._index(name)] = True
+
+    def enable(self, str name not None):
+        """Undo disable."""
+        self.p.off[self._index(name)] = False
+
+    def _index(self, str name):
+        cdef bytes text = name.encode()
+        cdef int index = hot_find(PyBytes_AS_STRING(text), <size_t>PyBytes_GET_SIZE(text))
+        if index < 0:
+            raise KeyError(name)
+        return index
+
+    def hot_names(self):
+        """Give the names, in lower case, of the commands that have a native implementation."""
+        return frozenset([hot_commands[i].name.decode() for i in range(hot_len)])
+
+    def counters(self):
+        """Give the figures since the last reset_stats, by name."""
+        return {
+            "commands": self.p.commands,
+            "cold_commands": self.p.cold,
+            "connections": self.p.connections,
+            "bytes_in": self.p.bytes_in,
+            "bytes_out": self.p.bytes_out,
+            "keyspace_hits": self.p.hits,
+            "keyspace_misses": self.p.misses,
+        }
+
+    def command_stats(self):
+        """Give for each hot command that has run: calls, and microseconds in which all of them ran."""
+        return {
+            hot_commands[i].name.decode(): (self.p.calls[i], self.p.nanos[i] // 1000)
+            for i in range(hot_len)
+            if self.p.calls[i]
+        }
+
+    def reset_stats(self):
+        """Begin to count anew."""
+        self.p.commands = self.p.cold = self.p.connections = self.p.bytes_in = self.p.bytes_out = 0
+        self.p.hits = self.p.misses = 0
+        memset(self.p.calls, 0, sizeof(self.p.calls))
+        memset(self.p.nanos, 0, sizeof(self.p.nanos))
+
+    def take_slow(self):
+        """Give the hot commands that took slow_us or longer since the last call: (connection's id, microseconds, argv)."""
+        cdef uint32_t i
+        cdef slow_t* s
+        cdef list found = []
+        for i in range(self.slow.len):
+            s = &self.slow.at[i]
+            if not s.request.failed:
+                found.append((s.conn, s.us, parse(PyBytes_FromStringAndSize(s.request.data, <Py_ssize_t>s.request.len))[0][0]))
+            free(s.request.data)
+        self.slow.len = 0
+        return found
+
+
+# ---- the Conn
+
+@cython.final
+cdef class Conn:
+    """One connection's protocol state: bytes in, bytes out. Knows nothing of sockets.
+
+    >>> from tsunami import keyspace
+    >>> conn = Conn(Plane([keyspace(i) for i in range(16)]))
+    >>> conn.feed(b"PING\\r\\nHELLO 3\\r\\n")
+    >>> conn.run() == COLD, conn.command(), conn.take_output()
+    (True, [b'HELLO', b'3'], b'+PONG\\r\\n')
+    """
+
+    cdef conn_t c
+    cdef Plane plane
+    cdef str cold_name
+
+    def __cinit__(self, Plane plane not None):
+        memset(&self.c, 0, sizeof(conn_t))
+        input_init(&self.c.input)
+        self.plane = plane
+        plane.ids += 1
+        plane.p.connections += 1
+        self.c.plane = &plane.p
+        self.c.slow = &plane.slow
+        self.c.id = plane.ids
+        self.c.resp = 2
+        self.c.replies = 1
+        self.c.last_hot = -1
+        self.c.authenticated = not plane.p.auth_required
+        self.c.created_ms = self.c.active_ms = clock_ms()
+        self.c.fd = -1
+        self.cold_name = ""
+
+    def __dealloc__(self):
+        free(self.c.input.data)
+        input_free(&self.c.input)
+        free(self.c.out.data)
+
+    @property
+    def id(self):
+        return self.c.id
+
+    @property
+    def db(self):
+        return self.c.db
+
+    @db.setter
+    def db(self, int value):
+        if not 0 <= value < DATABASES:
+            raise ValueError(f"db {value}: there are {DATABASES}")
+        self.c.db = value
+
+    @property
+    def resp(self):
+        return self.c.resp
+
+    @resp.setter
+    def resp(self, int value):
+        if value != 2 and value != 3:
+            raise ValueError(f"resp {value}: it is 2 or 3")
+        self.c.resp = value
+
+    @property
+    def authenticated(self):
+        return self.c.authenticated
+
+    @authenticated.setter
+    def authenticated(self, bint value):
+        self.c.authenticated = value
+
+    @property
+    def all_cold(self):
+        return self.c.all_cold
+
+    @all_cold.setter
+    def all_cold(self, bint value):
+        self.c.all_cold = value
+
+    @property
+    def replies(self):
+        return self.c.replies
+
+    @replies.setter
+    def replies(self, int value):
+        if not 0 <= value <= 2:
+            raise ValueError(f"replies {value}: 0 off, 1 on, 2 skip the next")
+        self.c.replies = value
+
+    @property
+    def last_command(self):
+        return hot_commands[self.c.last_hot].name.decode() if self.c.last_hot >= 0 else self.cold_name
+
+    @property
+    def created_ms(self):
+        return self.c.created_ms
+
+    @property
+    def active_ms(self):
+        return self.c.active_ms
+
+    def feed(self, data, /):
+        """Append what has been received."""
+        cdef const uint8_t[::1] view
+        if len(data) == 0:
+            return
+        view = data
+        self._received(<const char*>&view[0], <size_t>view.shape[0])
+
+    cdef int _received(self, const char* data, size_t n) except -1:
+        cdef size_t missing = input_missing(&self.c.input)
+        if self.c.closing:
+            return 0
+        if not conn_room(&self.c, n if n > missing else missing):
+            raise MemoryError
+        memcpy(self.c.input.data + self.c.input.end, data, n)
+        self.c.input.end += n
+        self.c.plane.bytes_in += n
+        self.c.active_ms = clock_ms()
+        return 0
+
+    def get_buffer(self, int sizehint, /):
+        """Give a buffer to receive into, which all connections of the plane share: buffer_updated() must come before the next get_buffer()."""
+        return self.plane.room_view
+
+    def buffer_updated(self, size_t nbytes, /):
+        """Append the first nbytes of what get_buffer() gave."""
+        if nbytes > SHARED_BYTES:
+            raise ValueError(f"{nbytes} bytes: the buffer has {SHARED_BYTES}")
+        self._received(self.plane.room, nbytes)
+
+    def run(self, uint64_t budget_us=1000, /):
+        """Answer what has come, for about budget_us microseconds; see the states above."""
+        cdef int state
+        conn_pack(&self.c)
+        state = conn_run(&self.c, &self.c.out, ts_now_ns() + budget_us * 1000)
+        conn_settle(&self.c)
+        conn_limit(&self.c)
+        return S_CLOSING if self.c.closing else state
+
+    def command(self):
+        """Give the cold command that stands first, its name included."""
+        cdef list argv
+        if not self.c.cold:
+            raise RuntimeError("no cold command stands first: run() has not answered COLD")
+        argv = input_argv(&self.c.input)
+        self.cold_name = argv[0][:64].decode("latin-1").lower()
+        self.c.last_hot = -1
+        return argv
+
+    def done(self):
+        """The cold command is answered: go on behind it."""
+        if not self.c.cold:
+            return                      # the connection was cleared meanwhile
+        self.c.cold = False
+        self.c.plane.commands += 1
+        self.c.plane.cold += 1
+        input_drop(&self.c.input)
+        conn_settle(&self.c)
+
+    def write(self, reply, /):
+        """Append a reply, in this connection's version of RESP, unless CLIENT REPLY forbids it. TypeError as in encode()."""
+        if type(reply) is Raw and not (<Raw>reply).data:
+            return
+        if self.c.replies != 1:
+            if self.c.replies == 2:
+                self.c.replies = 1
+            return
+        self._append(reply)
+
+    def push(self, Push reply not None, /):
+        """Append a message that no request asked for."""
+        self._append(reply)
+
+    cdef int _append(self, reply) except -1:
+        if self.c.closing:
+            return 0
+        conn_pack(&self.c)
+        out_reply(&self.c.out, reply, self.c.resp)
+        conn_limit(&self.c)
+        return 0
+
+    def close(self):
+        """Read nothing more: the next state is CLOSING, after what is still unsent."""
+        self.c.closing = True
+
+    def take_output(self, Py_ssize_t limit=-1, /):
+        """Give what is to be sent, at most `limit` bytes of it, and forget it."""
+        cdef size_t n = conn_unsent(&self.c)
+        cdef bytes data
+        if limit >= 0 and n > <size_t>limit:
+            n = <size_t>limit
+        if n == 0:
+            return b""
+        data = PyBytes_FromStringAndSize(self.c.out.data + self.c.sent, <Py_ssize_t>n)
+        conn_sent(&self.c, n)
+        self.c.plane.bytes_out += n
+        return data
+
+    def output_size(self):
+        """Bytes that wait to be sent."""
+        return conn_unsent(&self.c)
+
+    def query_size(self):
+        """Bytes that wait to be read as requests."""
+        return input_size(&self.c.input)
