@@ -5,9 +5,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#ifdef __linux__
-#include <malloc.h>
-#endif
 
 #define CHUNK_BYTES ((size_t)1 << 21) /* one huge page on x86-64 and arm64 */
 
@@ -34,15 +31,11 @@ static void *chunk_map(int want_huge) {
 
 static void chunk_unmap(void *p) { munmap(p, CHUNK_BYTES); }
 
-/* What malloc really spends on p, its own header included, as far as the platform tells. */
-static inline size_t block_bytes(void *p, size_t asked) {
-#ifdef __GLIBC__
-    (void)asked;
-    return malloc_usable_size(p) + sizeof(size_t);
-#else
-    (void)p;
-    return asked + sizeof(size_t);
-#endif
+/* What malloc spends on a block of n bytes, its own header and rounding included: a function of n alone, so that what was added
+   for a block is what is taken off for it. (glibc's rule; close to it elsewhere.) */
+static inline size_t block_bytes(size_t n) {
+    size_t whole = (n + sizeof(size_t) + 15) & ~(size_t)15;
+    return whole < 32 ? 32 : whole;
 }
 
 /* Under a sanitizer every row is a malloc block of its own, so that it sees each stray access. */

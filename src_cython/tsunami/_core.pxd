@@ -137,4 +137,8 @@ cdef void table_release(table_t* t) noexcept nogil
 # From a Python object: the table behind a tsunami.Table (borrowed), for setting up the wire with the GIL held.
 cdef table_t* table_of(object table) except NULL
 
+# Reference terms of rows that were let go without the GIL wait to be dropped: whoever has the GIL next asks, and does it.
+cdef bint trash_waiting() noexcept nogil
+cdef int trash_collect() except -1                                               # finalizers run here
+
 cdef uint64_t clock_ms() noexcept nogil                                          # ms since 1970, coarse clock

@@ -15,9 +15,6 @@ from cpython.long cimport PyLong_CheckExact
 from cpython.tuple cimport PyTuple_Check, PyTuple_GET_SIZE
 from cpython.unicode cimport PyUnicode_CheckExact
 
-cdef extern from "Python.h":
-    int Py_AddPendingCall(int (*func)(void*) noexcept, void* arg) nogil
-
 cdef object END_OF_TABLE_ = END_OF_TABLE
 cdef object _missing = object()
 
@@ -26,23 +23,15 @@ cdef object _tables = _weakref.WeakSet()
 cdef dict _named = {}
 cdef list _keyspaces = [None] * 16
 
-cdef uint32_t trash_waits = 0
+cdef bint trash_waiting() noexcept nogil:
+    return flag_load(&trash_waits) != 0
 
-cdef int trash_empty_all(void* unused) noexcept with gil:
+cdef int trash_collect() except -1:
+    """Drop the objects that no row holds any more, of all tables: for the wire, which lets rows go without the GIL. Finalizers run here."""
     flag_store(&trash_waits, 0)
-    try:
-        for table in list(_tables):
-            (<Table>table).empty_trash()
-    except BaseException:
-        pass        # a finalizer's error has been reported by the interpreter; there is nobody here to tell
+    for table in list(_tables):
+        (<Table>table).settle()
     return 0
-
-cdef void trash_call() noexcept nogil:
-    """Some table has objects to drop: see to it that somebody with the GIL does."""
-    if flag_load(&trash_waits) == 0:
-        flag_store(&trash_waits, 1)
-        if Py_AddPendingCall(trash_empty_all, NULL) != 0:
-            flag_store(&trash_waits, 0)         # the queue is full; the next operation on the table will do it
 
 
 # ---- copies of rows on their way out
@@ -109,6 +98,7 @@ cdef list rows_list(Table table, rows_t* r):
             at += row_words(row) * 8
     finally:
         rows_close(r)
+    table.settle()          # a row that was let go while it was read left its objects to us
     return out
 
 
@@ -138,9 +128,9 @@ cdef inline int row_pack(Table table, object row, buf_t* buf, size_t* at) except
     """Pack a row behind what is in buf; it must be a tuple that reaches to the key, with a key that can be one."""
     cdef pack_ctx_t ctx
     if not PyTuple_Check(row):
-        raise BadArgument(f"a row is a tuple, not {row!r:.200}")
+        raise BadType(f"a row is a tuple, not {shown(row)}")
     if <size_t>PyTuple_GET_SIZE(row) <= table.t.keypos:
-        raise BadArgument(f"the row {row!r:.200} has no element {table.t.keypos}, where the key of this table stands")
+        raise BadArgument(f"the row {shown(row)} has no element {table.t.keypos}, where the key of this table stands")
     ctx.allow_objects = True
     ctx.keypos = <Py_ssize_t>table.t.keypos
     ctx.owner = <void*>table
@@ -197,6 +187,10 @@ cdef inline void batch_open(batch_t* b, Table table) noexcept:
     b.n = b.cap = 0
     b.objects = &table.t.objects
 
+cdef enum:
+    ST_BADTYPE = 100
+    ST_BAD_DEFAULT = 101
+
 cdef object fail(Table table, int st, object what):
     """The exception for a status: the one place where they are made."""
     if st == ST_NO_MEMORY:
@@ -204,18 +198,20 @@ cdef object fail(Table table, int st, object what):
     if st == ST_GONE:
         return NoSuchTable(f"{table.label()} has been deleted", cause="id")
     if st == ST_ABSENT:
-        return BadKey(f"{table.label()} has no row with the key {what!r:.200}", cause="badkey")
+        return BadKey(f"{table.label()} has no row with the key {shown(what)}", cause="badkey")
     if st == ST_TOO_LARGE:
-        return TermTooLarge(f"{what!r:.200} is beyond the limits of the packed form")
+        return TermTooLarge(f"{shown(what)} is beyond the limits of the packed form")
     if st == ST_KEYPOS:
-        return BadPosition(f"position {what!r:.200} is the key's", cause="keypos")
+        return BadPosition(f"position {shown(what)} is the key's", cause="keypos")
     if st == ST_POSITION:
-        return BadPosition(f"position {what!r:.200} is outside the row", cause="position")
+        return BadPosition(f"position {shown(what)} is outside the row", cause="position")
     if st == ST_TABLE_TYPE:
         return BadArgument(f"{what} is not for a table of type {table.type}", cause="table_type")
     if st == ST_NOT_INTEGER:
-        return BadArgument(f"{what!r:.200}: not an integer")
-    return BadArgument(f"{what!r:.200} cannot stand here")
+        return BadArgument(f"the element {shown(what)} is no integer")
+    if st == ST_BADTYPE:
+        return BadType(f"{shown(what)} cannot stand here: an increment, (pos, increment), or (pos, increment, threshold, value)")
+    return BadArgument(f"{shown(what)} cannot stand here")
 
 cdef inline int check(Table table, int st, object what) except -1:
     if ts_unlikely(st != ST_OK):
@@ -240,7 +236,9 @@ cdef struct counter_t:
     step_t* steps
     size_t n
     const char* args
-    const uint64_t* initial     # the default row, or NULL
+    bint has_default
+    const uint64_t* initial     # the default row; NULL if there is none or it is too short for the key
+    buf_t culprit               # the element that is no integer, as a row
     int error
     size_t bad              # the step that failed
 
@@ -296,6 +294,15 @@ cdef int row_with_key(const uint64_t* initial, const probe_t* key, size_t keypos
             st = row_add_term(out, at, i, initial[1 + i], <const char*>initial)
     return row_end(out, at) if st == ST_OK else st
 
+cdef int row_alone(cell_t c, const char* base, buf_t* out) noexcept nogil:
+    """A row of this one element, at the start of out, for a message; without memory, or for a reference term, none."""
+    cdef size_t at = 0
+    if (c & 0xFF) == LOW_OBJECT or (cell_is_box(c) and (<const uint64_t*>cell_at(c, base))[0] & HAS_OBJECT):
+        return ST_OK
+    if row_begin(out, 1, &at) != ST_OK or row_add_term(out, at, 0, c, base) != ST_OK or row_end(out, at) != ST_OK:
+        buf_free(out)
+    return ST_OK
+
 cdef int counter_edit(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadline) noexcept nogil:
     cdef counter_t* c = <counter_t*>ctx
     cdef const uint64_t* row = old
@@ -308,7 +315,7 @@ cdef int counter_edit(void* ctx, const uint64_t* old, buf_t* out, uint64_t* dead
     buf_init(&fresh, NULL, 0)
     if old == NULL:
         if c.initial == NULL:
-            c.error = ST_ABSENT
+            c.error = ST_BAD_DEFAULT if c.has_default else ST_ABSENT
             return ST_STOP
         st = row_with_key(c.initial, c.key, c.table.keypos, &fresh)
         row = <const uint64_t*>fresh.data
@@ -328,6 +335,8 @@ cdef int counter_edit(void* ctx, const uint64_t* old, buf_t* out, uint64_t* dead
         if st != ST_OK:
             c.error = st
             c.bad = k
+            if st == ST_NOT_INTEGER:
+                row_alone(row[1 + c.steps[k].pos], <const char*>row, &c.culprit)
             st = ST_STOP
             break
         if latest != NULL:
@@ -369,12 +378,13 @@ cdef int step_read(Table table, object what, step_t* s, buf_t* args) except -1:
     """Read one step of Python's; what is no step gets a status, for the error comes only when its turn has come."""
     cdef Py_ssize_t n
     cdef object given
-    s.status = ST_BADARG
+    s.status = ST_BADTYPE
     s.bounded = False
     buf_init(&s.body, NULL, 0)
     s.at = 0
     if not PyTuple_Check(what):
         return 0
+    s.status = ST_BADARG
     n = len(what)
     if n != 2 and n != 4:
         return 0
@@ -400,6 +410,7 @@ cdef struct element_t:
     int64_t* positions          # by value; status below 0: no pair
     int* statuses
     size_t n
+    bint has_default
     const uint64_t* initial
     int error
     size_t bad
@@ -414,7 +425,7 @@ cdef int element_edit(void* ctx, const uint64_t* old, buf_t* out, uint64_t* dead
     buf_init(&fresh, NULL, 0)
     if old == NULL:
         if e.initial == NULL:
-            e.error = ST_ABSENT
+            e.error = ST_BAD_DEFAULT if e.has_default else ST_ABSENT
             return ST_STOP
         st = row_with_key(e.initial, e.key, e.table.keypos, &fresh)
         row = <const uint64_t*>fresh.data
@@ -465,7 +476,8 @@ cdef const methods_t* methods_for(object type) except NULL:
             return &duplicate_bag_methods
         if str(type) == "ordered_set":
             raise BadArgument("type='ordered_set' is not there yet; types are 'set', 'bag', 'duplicate_bag'")
-    raise BadArgument(f"type={type!r:.200}: types are 'set', 'bag', 'duplicate_bag'")
+        raise BadArgument(f"type={shown(type)}: types are 'set', 'bag', 'duplicate_bag'")
+    raise BadType(f"type={shown(type)}: a str; types are 'set', 'bag', 'duplicate_bag'")
 
 cdef uint32_t stripes_chosen() except 0:
     import os
@@ -481,7 +493,7 @@ cdef object name_of(object name):
         atom = Atom(name)
         if isinstance(atom, Atom):
             return atom
-    raise BadType(f"a table's name is a str or an Atom, not {name!r:.200}")
+    raise BadType(f"a table's name is a str or an Atom, not {shown(name)}")
 
 
 cdef class Table:
@@ -505,10 +517,14 @@ cdef class Table:
     cdef list _objects          # reference terms, by slot
     cdef dict _slots            # address of an object -> its slot
     cdef object _name           # Atom or None
+    cdef bint named             # it can be found by its name
     cdef object __weakref__
 
     def __cinit__(self, *args, **kwargs):
-        self.t = NULL
+        # A subclass that forgets to call __init__ is an empty set.
+        self.t = table_open(&set_methods, 0, bits_for(stripes_chosen()))
+        if self.t == NULL:
+            raise MemoryError
         self._objects = []
         self._slots = {}
         self._name = None
@@ -516,19 +532,27 @@ cdef class Table:
     def __init__(self, type="set", *, keypos=0, stripes=None):
         cdef const methods_t* methods = methods_for(type)
         cdef size_t wanted
-        if self.t != NULL:
-            raise TypeError("a table is initialised once")
-        if not is_integer(keypos) or not 0 <= keypos < 1 << 24:
-            raise BadArgument(f"keypos={keypos!r:.200}: a position is an integer from 0 on, below {1 << 24}")
+        cdef table_t* t
+        if self in _tables:
+            raise BadType("a table is initialised once")
+        if not is_integer(keypos):
+            raise BadType(f"keypos={shown(keypos)}: a position is an integer from 0 on")
+        if not 0 <= keypos < 1 << 24:
+            raise BadArgument(f"keypos={shown(keypos)}: a position is an integer from 0 on, below {1 << 24}")
         if stripes is None:
             wanted = stripes_chosen()
-        elif not is_integer(stripes) or not 1 <= stripes <= 1 << STRIPES_MAX_BITS:
-            raise BadArgument(f"stripes={stripes!r:.200}: an integer from 1 to {1 << STRIPES_MAX_BITS}")
+        elif not is_integer(stripes):
+            raise BadType(f"stripes={shown(stripes)}: an integer from 1 on")
+        elif not 1 <= stripes <= 1 << STRIPES_MAX_BITS:
+            raise BadArgument(f"stripes={shown(stripes)}: an integer from 1 to {1 << STRIPES_MAX_BITS}")
         else:
             wanted = stripes
-        self.t = table_open(methods, keypos, bits_for(wanted))
-        if self.t == NULL:
-            raise MemoryError
+        if methods != &set_methods or keypos != 0 or bits_for(wanted) != self.t.stripe_bits:
+            t = table_open(methods, keypos, bits_for(wanted))
+            if t == NULL:
+                raise MemoryError
+            table_release(self.t)
+            self.t = t
         _tables.add(self)
 
     def __dealloc__(self):
@@ -573,6 +597,12 @@ cdef class Table:
             del last
         return 0
 
+    cdef inline int live(self) except -1:
+        """The table comes first: what is wrong with the other arguments does not matter if it has been deleted."""
+        if ts_unlikely(not self.t.alive):
+            raise fail(self, ST_GONE, None)
+        return 0
+
     cdef inline int settle(self) except -1:
         """What is to be done after rows have gone."""
         if ts_unlikely(flag_load(&self.t.objects.trash_len) != 0):
@@ -596,6 +626,7 @@ cdef class Table:
         cdef buf_t buf
         cdef size_t at = 0
         cdef int st
+        self.live()
         if not PyTuple_Check(rows):
             check(self, self.put_list(rows, False), rows)
             return True
@@ -608,7 +639,7 @@ cdef class Table:
         finally:
             if buf.data != <char*>home:
                 buf_free(&buf)
-        self.settle()
+            self.settle()
         if ts_unlikely(st != ST_OK):
             raise fail(self, st, rows)
         return True
@@ -628,7 +659,7 @@ cdef class Table:
                 for row in tuple(rows):
                     batch_add(self, &b, row)
             else:
-                raise BadArgument(f"a row (tuple) or a list of rows, not {rows!r:.200}")
+                raise BadType(f"a row (tuple) or a list of rows, not {shown(rows)}")
             if not self.t.alive:
                 return ST_GONE
             if b.n == 0:
@@ -646,7 +677,7 @@ cdef class Table:
         finally:
             free(pointers)
             batch_close(&b)
-        self.settle()
+            self.settle()
         return st
 
     def insert_new(self, rows, /):
@@ -656,7 +687,9 @@ cdef class Table:
         >>> t.insert_new((1, "one")), t.insert_new([(1, "uno"), (2, "dos")]), len(t)
         (True, False, 1)
         """
-        cdef int st = self.put_list(rows, True)
+        cdef int st
+        self.live()
+        st = self.put_list(rows, True)
         if st == ST_EXISTS:
             return False
         check(self, st, rows)
@@ -677,6 +710,7 @@ cdef class Table:
         cdef size_t total = 0, i
         cdef int st = ST_OK
         cdef object row
+        self.live()
         buf_init(&b.buf, <char*>home, sizeof(home))
         b.starts = starts
         b.n = 0
@@ -728,6 +762,7 @@ cdef class Table:
         """
         cdef packed_key_t k
         cdef int st
+        self.live()
         if key is _missing:
             self.drop()
             return True
@@ -741,7 +776,9 @@ cdef class Table:
 
     cdef int drop(self) except -1:
         cdef int st
-        if self._name is not None and _named.get(self._name) is self:
+        if self in _keyspaces:
+            raise BadArgument(f"{self.label()} cannot be deleted; delete_all_objects() empties it")
+        if self.named and _named.get(self._name) is self:
             del _named[self._name]
         with nogil:
             st = table_drop(self.t)
@@ -758,13 +795,14 @@ cdef class Table:
         """
         cdef batch_t b
         cdef int st
+        self.live()
         batch_open(&b, self)
         try:
             batch_add(self, &b, row)
             st = self.t.methods.erase(self.t, <const uint64_t*>(b.buf.data + b.starts[0]))
         finally:
             batch_close(&b)
-        self.settle()
+            self.settle()
         if st != ST_ABSENT:
             check(self, st, row)
         return True
@@ -795,6 +833,7 @@ cdef class Table:
         cdef rows_t rows
         cdef int st
         cdef list out
+        self.live()
         key_open(key, &k)
         rows_open(&rows, self.t, home, 64)
         st = self.t.methods.take(self.t, &k.probe, rows_sink, &rows)
@@ -831,11 +870,13 @@ cdef class Table:
         cdef tuple given
         cdef bint single = True
         cdef bint has_default = default is not None
+        self.live()
         if has_default and not PyTuple_Check(default):
-            raise BadArgument(f"the default row is a tuple, not {default!r:.200}")
+            raise BadType(f"the default row is a tuple, not {shown(default)}")
         if self.t.methods.bag:
-            raise fail(self, ST_GONE if not self.t.alive else ST_TABLE_TYPE, "update_counter")
+            raise fail(self, ST_TABLE_TYPE, "update_counter")
         buf_init(&args, <char*>home, sizeof(home))
+        buf_init(&c.culprit, NULL, 0)
         buf_init(&initial, <char*>initial_home, sizeof(initial_home))
         key_open(key, &k)
         try:
@@ -863,20 +904,24 @@ cdef class Table:
             c.n = n
             c.args = args.data
             c.initial = NULL
+            c.has_default = has_default
             c.error = ST_OK
             c.bad = 0
-            if has_default:
+            if has_default and <size_t>PyTuple_GET_SIZE(default) > self.t.keypos:
                 self.pack_default(default, &initial, &at)
                 c.initial = <const uint64_t*>(initial.data + at)
             st = self.t.methods.update(self.t, &k.probe, counter_edit, &c)
-            if has_default:
-                row_each_object(&self.t.objects, <const uint64_t*>(initial.data + at), object_release)
-            self.settle()
+            if c.initial != NULL:
+                row_each_object(&self.t.objects, c.initial, object_release)
             if st == ST_STOP:
                 if c.error == ST_ABSENT:
                     raise fail(self, ST_ABSENT, key)
                 if c.error == ST_KEYPOS or c.error == ST_POSITION:
                     raise fail(self, c.error, given[c.bad][0])
+                if c.error == ST_BAD_DEFAULT:
+                    raise self.bad_default(default)
+                if c.error == ST_NOT_INTEGER and c.culprit.len:
+                    raise fail(self, c.error, decode_row(<const uint64_t*>c.culprit.data, NULL)[0])
                 raise fail(self, c.error, given[c.bad])
             check(self, st, key)
             if single:
@@ -889,13 +934,18 @@ cdef class Table:
                 free(steps)
             buf_free(&args)
             buf_free(&initial)
+            buf_free(&c.culprit)
             key_close(&k)
+            self.settle()
+
+    cdef object bad_default(self, object default):
+        return BadArgument(
+            f"the default row {shown(default)} has no element {self.t.keypos}, where the key of this table stands"
+        )
 
     cdef int pack_default(self, object default, buf_t* buf, size_t* at) except -1:
-        """Pack a default row. It must reach to the key."""
-        if <size_t>PyTuple_GET_SIZE(default) <= self.t.keypos:
-            raise BadArgument(f"the default row {default!r:.200} has no element {self.t.keypos}, where the key of this table stands")
-        pack_values(self, tuple(default[:self.t.keypos]) + (None,) + tuple(default[self.t.keypos + 1:]), buf, at)      # its key is not used
+        """Pack a default row, without its key: that is not used."""
+        pack_values(self, tuple(default[:self.t.keypos]) + (None,) + tuple(default[self.t.keypos + 1:]), buf, at)
         return 0
 
     def update_element(self, key, what, default=None, /):
@@ -919,10 +969,11 @@ cdef class Table:
         cdef int st
         cdef object pair
         cdef bint has_default = default is not None
+        self.live()
         if has_default and not PyTuple_Check(default):
-            raise BadArgument(f"the default row is a tuple, not {default!r:.200}")
+            raise BadType(f"the default row is a tuple, not {shown(default)}")
         if self.t.methods.bag:
-            raise fail(self, ST_GONE if not self.t.alive else ST_TABLE_TYPE, "update_element")
+            raise BadArgument(f"update_element is not for a table of type {self.type}")     # no cause, unlike update_counter
         pairs = tuple(what) if isinstance(what, list) else (what,)
         n = len(pairs)
         e.positions = <int64_t*>malloc((n + 1) * sizeof(int64_t))
@@ -957,12 +1008,13 @@ cdef class Table:
             if n > 0:
                 pack_values(self, tuple(packed), &values, &at)
                 e.values = <const uint64_t*>(values.data + at)
-            if has_default:
+            if has_default and <size_t>PyTuple_GET_SIZE(default) > self.t.keypos:
                 self.pack_default(default, &initial, &initial_at)
                 e.initial = <const uint64_t*>(initial.data + initial_at)
             e.table = self.t
             e.key = &k.probe
             e.n = n
+            e.has_default = has_default
             e.error = ST_OK
             e.bad = 0
             st = self.t.methods.update(self.t, &k.probe, element_edit, &e)
@@ -976,10 +1028,12 @@ cdef class Table:
             buf_free(&values)
             buf_free(&initial)
             key_close(&k)
-        self.settle()
+            self.settle()
         if st == ST_STOP:
             if e.error == ST_ABSENT:
                 return False
+            if e.error == ST_BAD_DEFAULT:
+                raise self.bad_default(default)
             if e.error == ST_KEYPOS or e.error == ST_POSITION:
                 raise fail(self, e.error, pairs[e.bad][0])
             raise fail(self, e.error, pairs[e.bad] if e.error == ST_BADARG else key)
@@ -1010,6 +1064,7 @@ cdef class Table:
         cdef uint64_t[64] home
         cdef rows_t rows
         cdef int st
+        self.live()
         key_open(key, &k)
         rows_open(&rows, self.t, home, 64)
         st = self.t.methods.get(self.t, &k.probe, rows_sink, &rows)
@@ -1035,9 +1090,11 @@ cdef class Table:
         cdef size_t[16] counts
         cdef int st = ST_OK
         cdef object key
-        cdef object iterator = iter(keys)
+        cdef object iterator
         cdef list kept = []
         cdef bint more = True
+        self.live()
+        iterator = iter(keys)
         while more:
             n = 0
             kept.clear()            # the keys must outlive their probes
@@ -1085,10 +1142,11 @@ cdef class Table:
         cdef const uint64_t* row
         cdef int st
         cdef list out
+        self.live()
         if not is_integer(pos):
-            raise BadArgument(f"a position is an integer from 0 on, not {pos!r:.200}")
+            raise BadType(f"a position is an integer from 0 on, not {shown(pos)}")
         if pos < 0:
-            raise BadPosition(f"position {pos!r:.200}: positions count from 0")
+            raise BadPosition(f"position {shown(pos)}: positions count from 0")
         position = pos if pos < 1 << 24 else 1 << 24
         key_open(key, &k)
         rows_open(&rows, self.t, home, 64)
@@ -1104,7 +1162,7 @@ cdef class Table:
             for i in range(rows.n):
                 row = <const uint64_t*>(rows.buf.data + at)
                 if position >= row_arity(row):
-                    raise BadPosition(f"position {pos}: the row {decode_row(row, <void*>self)!r:.200} is too short")
+                    raise BadPosition(f"position {pos}: the row {shown(decode_row(row, <void*>self))} is too short")
                 at += row_words(row) * 8
             at = 0
             for i in range(rows.n):
@@ -1124,6 +1182,7 @@ cdef class Table:
         """
         cdef packed_key_t k
         cdef int st
+        self.live()
         key_open(key, &k)
         st = self.t.methods.member(self.t, &k.probe)
         key_close(&k)
@@ -1140,6 +1199,7 @@ cdef class Table:
         >>> t.insert((1,)), t.member_many([1, 2])
         (True, [True, False])
         """
+        self.live()
         return [self.member(key) for key in keys]
 
     cdef object walk(self, object key, bint with_rows):
@@ -1150,6 +1210,7 @@ cdef class Table:
         cdef int st
         cdef bint bounded = key is not _missing
         cdef list found
+        self.live()
         if bounded:
             key_open(key, &k)
         rows_open(&rows, self.t, home, 64)
@@ -1161,7 +1222,7 @@ cdef class Table:
         if st == ST_ABSENT:
             return END_OF_TABLE_
         if st == ST_BADARG:
-            raise BadKey(f"{self.label()} has no row with the key {key!r:.200}, from which a walk could go on")
+            raise BadKey(f"{self.label()} has no row with the key {shown(key)}, from which a walk could go on")
         check(self, st, key)
         found = rows_list(self, &rows)
         if with_rows:
@@ -1235,9 +1296,11 @@ cdef class Table:
         cdef rows_t rows
         cdef int st
         cdef uint64_t at
-        if not is_integer(index) or not 0 <= index < 1 << 62:
-            check(self, ST_OK if self.t.alive else ST_GONE, None)
-            raise BadArgument(f"{index!r:.200} is no slot of {self.label()}")
+        self.live()
+        if not is_integer(index):
+            raise BadType(f"a slot is an integer from 0 on, not {shown(index)}")
+        if not 0 <= index < 1 << 62:
+            raise BadArgument(f"{shown(index)} is no slot of {self.label()}")
         at = index
         rows_open(&rows, self.t, home, 256)
         st = table_slot(self.t, at, rows_sink, &rows)
@@ -1295,13 +1358,21 @@ cdef class Table:
         return acc
 
     def foldr(self, function, acc, /):
-        """As foldl; for hash tables in the same order. ETS: foldr/3.
+        """function(row, acc) for each row, from the last key to the first, and of one key from its last row to its first. ETS: foldr/3.
 
-        >>> t = Table()
-        >>> t.insert([(1,), (2,)]), t.foldr(lambda row, acc: acc + row[0], 0)
-        (True, 3)
+        For hash tables the last key is the first one, as for last and prev.
+
+        >>> t = Table("bag")
+        >>> t.insert([("k", 1), ("k", 2)]), t.foldr(lambda row, acc: acc + [row[1]], [])
+        (True, [2, 1])
         """
-        return self.foldl(function, acc)
+        with self.fixed():
+            found = self.last_lookup()
+            while found is not END_OF_TABLE_:
+                for row in reversed(found[1]):
+                    acc = function(row, acc)
+                found = self.prev_lookup(found[0])
+        return acc
 
     # -- the table itself
 
@@ -1312,10 +1383,9 @@ cdef class Table:
         >>> t.insert((1,)), t.safe_fixtable(True), t.delete(1), t.next(1) is END_OF_TABLE, t.safe_fixtable(False)
         (True, True, True, True, True)
         """
+        self.live()
         if fix is not True and fix is not False:
-            check(self, ST_OK if self.t.alive else ST_GONE, None)
-            raise BadArgument(f"True or False, not {fix!r:.200}")
-        check(self, ST_OK if self.t.alive else ST_GONE, None)
+            raise BadType(f"True or False, not {shown(fix)}")
         table_fix(self.t, fix)
         return True
 
@@ -1329,20 +1399,26 @@ cdef class Table:
         return _Fixed(self)
 
     def rename(self, name, /):
-        """Give a named table another name. Returns the table. TableExists if a table has that name (also this one). ETS: rename/2.
+        """Give the table another name. Returns the table. TableExists if a table has that name (also this one).
+
+        The name of a table that was created without one identifies nothing: it only shows. ETS: rename/2.
 
         >>> import tsunami
         >>> t = tsunami.new("doc_before")
         >>> t.rename("doc_after") is tsunami.whereis("doc_after"), t.delete()
         (True, True)
         """
-        cdef object atom = name_of(name)
+        cdef object atom
         cdef bytes text
         cdef char* p
         cdef int st
-        check(self, ST_OK if self.t.alive else ST_GONE, None)
-        if self._name is None:
-            raise BadArgument("the table has no name: create it with tsunami.new(name) to give it one")
+        self.live()
+        atom = name_of(name)
+        if self in _keyspaces:
+            raise BadArgument(f"{self.label()} cannot be renamed")
+        if not self.named:
+            self._name = atom           # a name that identifies nothing
+            return self
         text = atom.name.encode()
         p = text
         st = table_name(self.t, p, len(text))
@@ -1371,7 +1447,7 @@ cdef class Table:
         items = {
             "id": self.t.id,
             "name": str(self._name) if self._name is not None else None,
-            "named_table": self._name is not None,
+            "named_table": self.named,
             "type": self.type,
             "keypos": self.t.keypos,
             "size": table_len(self.t),
@@ -1382,9 +1458,11 @@ cdef class Table:
         }
         if item is _missing:
             return items
-        if isinstance(item, (str, Atom)) and str(item) in items:
+        if not isinstance(item, (str, Atom)):
+            raise BadType(f"an item of info is a str, not {shown(item)}")
+        if str(item) in items:
             return items[str(item)]
-        raise BadArgument(f"{item!r:.200} is no item of info: " + " ".join(sorted(items)))
+        raise BadArgument(f"{shown(item)} is no item of info: " + " ".join(sorted(items)))
 
     def check(self):
         """Check every invariant of the table's structures; AssertionError says which one is broken. O(size), for tests.
@@ -1420,9 +1498,11 @@ cdef class Table:
     # -- the container protocol
 
     def __len__(self):
+        self.live()
         return table_len(self.t)
 
     def __bool__(self):
+        self.live()
         return table_len(self.t) != 0
 
     def __contains__(self, key):
@@ -1438,11 +1518,12 @@ cdef class Table:
         return rows if self.t.methods.bag else rows[0]
 
     def __setitem__(self, key, row):
-        if self.t.methods.bag:
-            raise BadType(f"a {self.type} may have several rows of one key: use insert()")
-        if not isinstance(row, tuple) or len(row) <= self.t.keypos or not exact_equal(row[self.t.keypos], key):
+        self.live()
+        if not isinstance(row, tuple):
+            raise BadType(f"t[{shown(key)}] = {shown(row)}: a row is a tuple, with the key at position {self.t.keypos}")
+        if len(row) <= self.t.keypos or not exact_equal(row[self.t.keypos], key):
             raise BadArgument(
-                f"t[{key!r:.80}] = {row!r:.80}: a row is a tuple with the key at position {self.t.keypos}"
+                f"t[{shown(key)}] = {shown(row)}: a row is a tuple with the key at position {self.t.keypos}"
             )
         self.insert(row)
 
@@ -1565,12 +1646,20 @@ cdef class _Rows:
         return self
 
     def __next__(self):
-        while self.at == len(self.piece):
+        cdef list piece
+        cdef list before
+        cdef uint64_t cursor
+        while self.at >= len(self.piece):
             if self.over:
                 raise StopIteration
-            self.piece = self.table.scan(&self.cursor, knob_scan_rows)
+            cursor = self.cursor
+            piece = self.table.scan(&cursor, knob_scan_rows)
+            before = self.piece         # its rows may have finalizers, which may call us: let them go last
+            self.piece = piece
             self.at = 0
-            self.over = self.cursor == 0
+            self.cursor = cursor
+            self.over = cursor == 0
+            del before
         row = self.piece[self.at]
         self.at += 1
         return row
@@ -1603,6 +1692,7 @@ def new(name, type="set", *, keypos=0, stripes=None):
         raise TableExists(f"there is a table {atom.name!r} already", cause="already_exists")
     check(table, st, name)
     table._name = atom
+    table.named = True
     _named[atom] = table
     return table
 
@@ -1637,7 +1727,7 @@ def keyspace(db=0, /):
     """
     cdef Table table
     if not is_integer(db) or not 0 <= db < 16:
-        raise BadArgument(f"{db!r:.200} is no database: 0 to 15")
+        raise BadArgument(f"{shown(db)} is no database: 0 to 15")
     if _keyspaces[db] is None:
         table = Table("set")
         table.t.stamped = True
@@ -1658,6 +1748,8 @@ def entry(Table table not None, key, /):
     cdef rows_t rows
     cdef int st
     cdef uint64_t deadline
+    if table.t.methods.bag:
+        raise fail(table, ST_TABLE_TYPE, "entry")
     key_open(key, &k)
     rows_open(&rows, table.t, home, 64)
     st = table.t.methods.get(table.t, &k.probe, rows_sink, &rows)
@@ -1690,12 +1782,16 @@ cdef class _Ops:
     cdef int add(self, Table table, object key, object row, object deadline) except -1:
         """key None: the row's own."""
         cdef size_t key_at = 0, row_at = 0
+        if table is None:
+            raise BadType("a table, not None")
+        if key is _missing and row is None:
+            raise BadArgument("a row is a tuple, not None")
         if table.t.methods.bag:
             raise fail(table, ST_TABLE_TYPE, "commit")
-        if row is not None:
-            row_pack(table, row, &self.buf, &row_at)
         if key is not _missing:
             key_row_pack(key, &self.buf, &key_at)
+        if row is not None:
+            row_pack(table, row, &self.buf, &row_at)
         self.tables.append(table)
         self.starts.append((key_at if key is not _missing else None, row_at if row is not None else None, deadline or 0))
         return 0
@@ -1723,10 +1819,12 @@ cdef class _Ops:
         return 0
 
     cdef int release(self) except -1:
-        cdef size_t i
-        for i in range(self.n):
-            if self.ops[i].row != NULL:
-                row_each_object(&self.ops[i].table.objects, self.ops[i].row, object_release)
+        """Give up the references that packing took."""
+        for table, (_, row_at, _) in zip(self.tables, self.starts):
+            if row_at is not None:
+                row_each_object(
+                    &(<Table>table).t.objects, <const uint64_t*>(self.buf.data + <size_t>row_at), object_release
+                )
         for table in self.tables:
             (<Table>table).settle()
         return 0
@@ -1740,17 +1838,19 @@ def commit(checks, puts, erases, /):
     cdef _Ops before = _Ops()
     cdef _Ops after = _Ops()
     cdef int st
-    for table, key, row, deadline in checks:
-        before.add(table, key, row, deadline)
-    for table, row, deadline in puts:
-        after.add(table, _missing, row, deadline)
-    for table, key in erases:
-        after.add(table, key, None, None)
-    before.ready()
-    after.ready()
-    st = ops_commit(before.ops, before.n, after.ops, after.n, False)
-    before.release()
-    after.release()
+    try:
+        for table, key, row, deadline in checks:
+            before.add(table, key, row, deadline)
+        for table, row, deadline in puts:
+            after.add(table, _missing, row, deadline)
+        for table, key in erases:
+            after.add(table, key, None, None)
+        before.ready()
+        after.ready()
+        st = ops_commit(before.ops, before.n, after.ops, after.n, False)
+    finally:
+        before.release()
+        after.release()
     if st == ST_CONFLICT:
         return False
     if st != ST_OK:
@@ -1785,6 +1885,7 @@ def idle_seconds(Table table not None, key, /):
     cdef packed_key_t k
     cdef uint32_t stamp = 0
     cdef int st
+    table.live()
     key_open(key, &k)
     st = stamp_peek(table.t, &k.probe, &stamp)
     key_close(&k)
@@ -1808,10 +1909,11 @@ cdef int stamp_peek(table_t* t, const probe_t* p, uint32_t* stamp) noexcept nogi
 
 
 def memory_of(Table table not None, key, /):
-    """Bytes that a key's rows take, its share of the slots included; None if it is not there."""
+    """Bytes that a key's rows take, its slot included; None if it is not there."""
     cdef packed_key_t k
     cdef size_t n = 0
     cdef int st
+    table.live()
     key_open(key, &k)
     st = memory_peek(table.t, &k.probe, &n)
     key_close(&k)
@@ -1829,12 +1931,12 @@ cdef int memory_peek(table_t* t, const probe_t* p, size_t* n) noexcept nogil:
     ts_lock_acquire(&s.lock)
     slot = find_live(t, s, p, map_local(&s.map, p.hash))
     if slot != NULL:
-        n[0] = s.map.spent // s.map.count
+        n[0] = sizeof(uint64_t)
         if slot_is_group(slot[0]):
             g = slot_group(slot[0])
-            n[0] += block_bytes(g, sizeof(group_t)) + block_bytes(g.rows, g.cap * sizeof(void*))
+            n[0] += block_bytes(sizeof(group_t)) + block_bytes(g.cap * sizeof(void*))
             if g.index != NULL:
-                n[0] += block_bytes(g.index, <size_t>8 << g.index_bits)
+                n[0] += block_bytes(<size_t>8 << g.index_bits)
             for i in range(g.used):
                 if g.rows[i] != NULL:
                     n[0] += row_spent(g.rows[i])
@@ -1847,7 +1949,7 @@ cdef int memory_peek(table_t* t, const probe_t* p, size_t* n) noexcept nogil:
 cdef size_t row_spent(uint64_t* row) noexcept nogil:
     cdef size_t words = row_words(row)
     if words > CLASS_MAX or not knob_slab:
-        return block_bytes(row, words * 8)
+        return block_bytes(words * 8)
     return <size_t>class_words[class_of[words]] * 8
 
 
@@ -1855,6 +1957,7 @@ def random_row(Table table not None, /):
     """Some row, or None if the table is empty."""
     cdef uint64_t at = _random.getrandbits(64)
     cdef list rows
+    table.live()
     if len(table) == 0:
         return None
     rows = table.scan(&at, 1)

@@ -1,6 +1,22 @@
 # The exceptions, and nothing else. Each is also a subclass of the builtin that a Python programmer would catch; `cause` is
 # the one word that ETS's error_info would give, or None.
 
+import reprlib as _reprlib
+
+cdef object _brief = _reprlib.Repr()
+_brief.maxlevel = 5
+_brief.maxstring = _brief.maxother = _brief.maxlong = 160
+_brief.maxtuple = _brief.maxlist = _brief.maxdict = _brief.maxset = _brief.maxfrozenset = 12
+
+
+cdef str shown(object value):
+    """A value as messages name it: its repr, but never long, deep or failing."""
+    try:
+        text = _brief.repr(value)
+    except Exception:
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= 200 else text[:197] + "..."
+
 
 class TsunamiError(Exception):
     """Base of all errors of Tsunami. `cause` is ETS's one-word cause, or None."""

@@ -31,6 +31,7 @@ cdef enum:
 
 cdef struct group_t:
     uint64_t** rows         # in insertion order; NULL where one was deleted
+    uint32_t first          # position of the first row that is there
     uint32_t used           # positions in use, holes included
     uint32_t live
     uint32_t cap
@@ -85,13 +86,10 @@ cdef inline group_t* slot_group(uint64_t slot) noexcept nogil:
 cdef inline uint64_t* slot_row(uint64_t slot) noexcept nogil:
     """The row, or the group's first."""
     cdef group_t* g
-    cdef uint32_t i = 0
     if not slot_is_group(slot):
         return slot_pointer(slot)
     g = slot_group(slot)
-    while g.rows[i] == NULL:
-        i += 1
-    return g.rows[i]
+    return g.rows[g.first]
 
 cdef inline uint64_t map_local(const map_t* m, uint64_t hash) noexcept nogil:
     return (hash & m.hash_mask) << m.stripe_bits
@@ -125,7 +123,7 @@ cdef int side_open(side_t* s, uint32_t bits) noexcept nogil:
 cdef inline size_t side_spent(const side_t* s) noexcept nogil:
     if s.block == NULL:
         return 0
-    return block_bytes(s.block, ((<size_t>BUCKET * 8) << s.bits) + 63)
+    return block_bytes(((<size_t>BUCKET * 8) << s.bits) + 63)
 
 cdef void side_close(side_t* s) noexcept nogil:
     free(s.block)

@@ -20,7 +20,7 @@ cdef extern from "chunk.h" nogil:
         SLAB_DEFAULT
     void* chunk_map(int want_huge) noexcept
     void chunk_unmap(void* p) noexcept
-    size_t block_bytes(void* p, size_t asked) noexcept
+    size_t block_bytes(size_t n) noexcept
 
 cdef enum:
     PAGE_BYTES = 1024
@@ -183,7 +183,7 @@ cdef inline uint64_t* slab_take(slab_t* s, size_t words) noexcept nogil:
     if words > CLASS_MAX or not knob_slab:
         cell = <uint64_t*>malloc(words * 8)
         if cell != NULL:
-            s.spent += block_bytes(cell, words * 8)
+            s.spent += block_bytes(words * 8)
         return cell
     cls = class_of[words]
     p = s.heads[cls]
@@ -206,7 +206,7 @@ cdef inline void slab_give(slab_t* s, uint64_t* cell, size_t words) noexcept nog
     cdef size_t cls
     cdef bint was_full
     if words > CLASS_MAX or not knob_slab:
-        s.spent -= block_bytes(cell, words * 8)
+        s.spent -= block_bytes(words * 8)
         free(cell)
         return
     p = <page_t*>(<uintptr_t>cell & ~<uintptr_t>(PAGE_BYTES - 1))

@@ -55,7 +55,7 @@ cdef struct table_t:
     stripe_t* stripes
     uint32_t stripe_bits
     uint32_t keypos
-    uint32_t alive
+    uint32_t alive          # ends under names.lock; a stripe has its own, under its lock
     bint stamped            # rows carry the time of their last access
     uint64_t fixed          # fixations in force
     uint64_t hash_mask
@@ -75,6 +75,7 @@ cdef struct names_t:
     table_t* buckets[NAME_BUCKETS]
 
 cdef names_t names
+cdef uint32_t trash_waits = 0           # some table has trash; for those who let rows go without the GIL
 cdef uint64_t table_ids = 0
 cdef uint64_t knob_clock = 0            # ms: the time, for tests of deadlines; 0: the clock
 cdef uint32_t knob_hash_bits = 64       # significant bits of the hashes of new tables
@@ -169,9 +170,8 @@ cdef void object_release(objects_t* o, uint32_t slot) noexcept nogil:
     if last:
         o.trash[o.trash_len] = slot             # as long as refs: there is room for all
         counter_trash(o, o.trash_len + 1)
+        flag_store(&trash_waits, 1)
     ts_lock_release(&o.lock)
-    if last:
-        trash_call()
 
 cdef inline void counter_trash(objects_t* o, uint32_t n) noexcept nogil:
     flag_store(&o.trash_len, n)                 # read without the lock by those who ask whether there is any
@@ -191,7 +191,7 @@ cdef int objects_widen(objects_t* o) noexcept nogil:
     o.free = room + cap
     o.trash = room + 2 * <size_t>cap
     o.cap = cap
-    o.spent = block_bytes(room, <size_t>cap * 3 * sizeof(uint32_t))
+    o.spent = block_bytes(<size_t>cap * 3 * sizeof(uint32_t))
     return ST_OK
 
 cdef int object_take(objects_t* o, uint32_t* slot) noexcept nogil:
@@ -237,6 +237,11 @@ cdef void object_vacate(objects_t* o, uint32_t slot) noexcept nogil:
     ts_lock_acquire(&o.lock)
     o.free[o.free_len] = slot
     o.free_len += 1
+    if o.free_len == o.used:            # the last one: begin anew
+        free(o.refs)
+        o.refs = o.free = o.trash = NULL
+        o.used = o.cap = o.free_len = 0
+        o.spent = 0
     ts_lock_release(&o.lock)
 
 
@@ -421,6 +426,10 @@ cdef int table_name(table_t* t, const char* name, size_t n) noexcept nogil:
         memcpy(copy, name, n)
         copy[n] = 0
     ts_lock_acquire(&names.lock)
+    if not t.alive:
+        ts_lock_release(&names.lock)
+        free(copy)
+        return ST_GONE
     if name != NULL:
         at = &names.buckets[name_bucket(name, n)]
         other = at[0]

@@ -45,7 +45,7 @@ cdef inline int stripe_wheel(stripe_t* s) noexcept nogil:
         s.wheel = <wheel_t*>calloc(1, sizeof(wheel_t))
         if s.wheel == NULL:
             return ST_NO_MEMORY
-        s.slab.spent += block_bytes(s.wheel, sizeof(wheel_t))
+        s.slab.spent += block_bytes(sizeof(wheel_t))
     return ST_OK
 
 cdef uint64_t* row_make(table_t* t, stripe_t* s, const uint64_t* term, uint64_t deadline) noexcept nogil:
@@ -79,12 +79,12 @@ cdef inline void row_drop(table_t* t, stripe_t* s, uint64_t* row) noexcept nogil
 cdef void* stripe_block(stripe_t* s, size_t n) noexcept nogil:
     cdef void* p = calloc(1, n)
     if p != NULL:
-        s.slab.spent += block_bytes(p, n)
+        s.slab.spent += block_bytes(n)
     return p
 
 cdef void stripe_unblock(stripe_t* s, void* p, size_t n) noexcept nogil:
     if p != NULL:
-        s.slab.spent -= block_bytes(p, n)
+        s.slab.spent -= block_bytes(n)
         free(p)
 
 cdef inline uint64_t row_hash(const uint64_t* row) noexcept nogil:
@@ -121,6 +121,7 @@ cdef int group_resize(stripe_t* s, group_t* g, uint32_t cap) noexcept nogil:
     g.rows = rows
     g.index = index
     g.index_bits = bits
+    g.first = 0
     g.used = n
     g.cap = cap
     if index != NULL:
@@ -477,6 +478,8 @@ cdef int group_erase(table_t* t, stripe_t* s, group_t* g, const uint64_t* row) n
         row_drop(t, s, g.rows[at])
         g.rows[at] = NULL
         g.live -= 1
+        while g.live > 0 and g.rows[g.first] == NULL:
+            g.first += 1
         counter_bump(&s.rows, <uint64_t>-1)
         st = ST_OK
     return st
@@ -519,7 +522,7 @@ cdef int hash_erase(table_t* t, const uint64_t* row) noexcept nogil:
                 slot_set(slot, last)
                 group_close(s, g)
             elif g.used > 8 and g.live < g.used // 2:
-                group_resize(s, g, g.cap)   # without memory the holes stay
+                group_resize(s, g, <uint32_t>1 << bits_for(g.live + 1))     # without memory the holes stay
     ts_lock_release(&s.lock)
     return st
 
@@ -768,18 +771,19 @@ cdef int table_clear(table_t* t) noexcept nogil:
 
 cdef int table_drop(table_t* t) noexcept nogil:
     """Delete the table: it is empty and refuses everything from now on. ST_GONE if it was deleted before."""
-    cdef int st
     ts_lock_acquire(&names.lock)
+    if not t.alive:
+        ts_lock_release(&names.lock)
+        return ST_GONE
+    flag_store(&t.alive, 0)
     names_unlink(t)
     ts_lock_release(&names.lock)
-    st = stripes_empty(t, True)
-    flag_store(&t.alive, 0)
-    return st
+    return stripes_empty(t, True)
 
 cdef size_t table_memory(table_t* t) noexcept nogil:
     """Bytes: the structs, the slots, the pages and blocks of rows."""
     cdef size_t i, n
-    n = block_bytes(t, sizeof(table_t)) + block_bytes(t.stripes, table_stripes(t) * sizeof(stripe_t)) + t.objects.spent
+    n = block_bytes(sizeof(table_t)) + block_bytes(table_stripes(t) * sizeof(stripe_t)) + t.objects.spent
     for i in range(table_stripes(t)):
         ts_lock_acquire(&t.stripes[i].lock)
         n += t.stripes[i].map.spent + t.stripes[i].slab.spent
@@ -1086,6 +1090,8 @@ cdef str stripe_check(table_t* t, stripe_t* s):
                 wrong = "a set has a group"
             if g.live < 1:
                 wrong = "a group without rows"
+            if g.rows[g.first] == NULL:
+                wrong = "a group's first row is not there"
             for i in range(g.used):
                 if g.rows[i] == NULL:
                     continue

@@ -3,21 +3,20 @@
 # A row with a deadline has three words behind its term: | deadline, ms | next | pprev |, so it hangs in the wheel by itself: setting,
 # moving and forgetting a deadline are O(1) and take no memory, and a row without one pays nothing at all.
 #
-#     level 0   64 slots of 1 tick (8 ms)      what is due within half a second
-#     level 1   64 slots of 64 ticks           half a minute
+#     level 0   64 slots of 1 tick (1 ms)
+#     level 1   64 slots of 64 ticks           4 seconds
 #     ...                                      each time a level has gone round, one slot of the next is dealt out below
-#     level 5   64 slots of 2^30 ticks         17 years; what is later waits in its last slot and is dealt out again
+#     level 6   64 slots of 2^36 ticks         139 years; what is later waits in its last slot and is dealt out again
 #
 # What must stay true:
 # 1. A row hangs in exactly one list, and *pprev is the word that points to it.
-# 2. Whatever hangs at level 0 slot s is due at the next tick whose number is s modulo 64; tick t comes after all ms of deadlines below 8 t.
+# 2. Whatever hangs at level 0 slot s is due at the next tick whose number is s modulo 64.
 # 3. count is the number of rows that hang in the wheel, `due` included.
 #
-# A row fires at most one tick (8 ms) after its deadline, plus however late the wheel is turned.
+# A row fires when the wheel is turned to its deadline or beyond: it is late by as much as the wheel is turned late, and never early.
 
 cdef enum:
-    WHEEL_LEVELS = 6
-    TICK_SHIFT = 3          # 8 ms
+    WHEEL_LEVELS = 7
     TRAILER_WORDS = 3
 
 cdef struct wheel_t:
@@ -50,7 +49,7 @@ cdef inline void timer_unhang(uint64_t* row) noexcept nogil:
 
 cdef void wheel_place(wheel_t* w, uint64_t* row) noexcept nogil:
     """Into the slot that its deadline and the present tick call for."""
-    cdef uint64_t tick = (timer_deadline(row) >> TICK_SHIFT) + 1
+    cdef uint64_t tick = timer_deadline(row)
     cdef uint64_t ahead
     cdef int level = 0
     if tick <= w.now:
@@ -64,8 +63,8 @@ cdef void wheel_place(wheel_t* w, uint64_t* row) noexcept nogil:
     timer_hang(&w.slots[level][(tick >> (6 * level)) & 63], row)
 
 cdef void wheel_add(wheel_t* w, uint64_t* row, uint64_t now_ms) noexcept nogil:
-    if w.count == 0 and now_ms >> TICK_SHIFT > w.now:
-        w.now = now_ms >> TICK_SHIFT        # nothing hangs: no tick has to be dealt with
+    if w.count == 0 and now_ms > w.now:
+        w.now = now_ms          # nothing hangs: no tick has to be dealt with
     wheel_place(w, row)
     w.count += 1
 
@@ -83,9 +82,20 @@ cdef void wheel_deal(wheel_t* w, uint64_t** head) noexcept nogil:
         wheel_place(w, row)
         row = following
 
-cdef void wheel_turn(wheel_t* w, uint64_t now_ms) noexcept nogil:
-    """Bring to `due` what the ticks up to now_ms bring; stop as soon as there is something."""
-    cdef uint64_t target = now_ms >> TICK_SHIFT
+cdef void wheel_skip(wheel_t* w, uint64_t target) noexcept nogil:
+    """Pass over ticks at which nothing can happen: to just before the next one at which the lowest level that holds a row is looked at."""
+    cdef int level, i
+    cdef uint64_t next_tick
+    for level in range(WHEEL_LEVELS):
+        for i in range(64):
+            if w.slots[level][i] != NULL:
+                next_tick = ((w.now >> (6 * level)) + 1) << (6 * level)
+                w.now = (next_tick if next_tick <= target else target + 1) - 1
+                return
+    w.now = target
+
+cdef void wheel_turn(wheel_t* w, uint64_t target) noexcept nogil:
+    """Bring to `due` what the ticks up to `target` (ms) bring; stop as soon as there is something."""
     cdef uint64_t* last
     cdef int level
     if w.count == 0:
@@ -93,6 +103,10 @@ cdef void wheel_turn(wheel_t* w, uint64_t now_ms) noexcept nogil:
             w.now = target
         return
     while w.due == NULL and w.now < target:
+        if target - w.now > 64:
+            wheel_skip(w, target)
+            if w.now == target:
+                return
         # The row that fires at tick t hangs where t was reckoned from the present tick: deal out the upper levels first.
         w.now += 1
         level = 1
@@ -129,7 +143,7 @@ cdef str wheel_check(wheel_t* w):
                     return "a row without a deadline hangs in the wheel"
                 if timer_pprev(row)[0] != head:
                     return f"level {level}, slot {i}: a row's pprev is not the word that points to it"
-                if level == 0 and (timer_deadline(row) >> TICK_SHIFT) + 1 > w.now + 64:
+                if level == 0 and timer_deadline(row) > w.now + 64:
                     return f"level 0, slot {i}: a row that is due later hangs here"
                 head = timer_next(row)
     if n != w.count:
