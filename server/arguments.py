@@ -79,7 +79,7 @@ _INFINITE = re.compile(rb"[+-]?inf(?:inity)?", re.IGNORECASE)
 _PRECISION = 64
 _LARGEST = 16384  # values of 2**16384 and above are infinite
 _SMALLEST = -16445  # values below 2**-16445 are zero
-MAX_FLOAT_TEXT = 255
+MAX_FLOAT_TEXT = 5 * 1024 - 1
 
 
 class Infinite(ArithmeticError):

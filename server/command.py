@@ -326,8 +326,8 @@ registry = Registry()
 
 
 def printable(data: bytes) -> str:
-    """Text that can stand in an error line: no line breaks."""
-    return data.decode("utf-8", "replace").replace("\r", " ").replace("\n", " ")
+    """What Redis's `%s` makes of it in an error line: all up to a zero byte. The reply writer takes line breaks out."""
+    return data.partition(b"\0")[0].decode("utf-8", "replace")
 
 
 def unknown_command(argv: list[bytes]) -> str:
@@ -372,12 +372,12 @@ def container(synopsis: str, *, group: str, since: str, summary: str, arity: int
     registry.add(make(synopsis, flags, group, since, summary, "Depends on subcommand.", (), acl, "", arity, None, False, None, None))
 
 
-def add_help(synopsis: str, group: str, since: str) -> None:
+def add_help(synopsis: str, group: str, since: str, acl: str | None = None) -> None:
     """Register `<container> HELP`: told by the registry itself."""
     name = synopsis.lower()
-    acl = "" if group == "server" else None
+    summary = "Show the subcommands of this command."
 
-    @command(f"{synopsis} HELP", "loading stale", group=group, since=since, acl=acl, summary="Show the subcommands of this command.")
+    @command(f"{synopsis} HELP", "loading stale", group=group, since=since, acl=acl, summary=summary)
     def show_help(session: "Session", args: list[bytes]) -> Reply:
         return help_lines(registry.commands[name])
 

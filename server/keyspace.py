@@ -42,7 +42,7 @@ class View:
 
     def entry(self, key: bytes, table: Table | None = None) -> tuple[Row | None, int | None]:
         """The row (None: there is none) and its deadline in ms since 1970 (None: it has none)."""
-        table = table or self.table
+        table = self.table if table is None else table
         at = (id(table), key)
         seen = self._reads.get(at)
         if seen is None:
@@ -68,14 +68,14 @@ class View:
         self.put_row((key, value), deadline)
 
     def put_row(self, row: Row, deadline: int | None, table: Table | None = None) -> None:
-        table = table or self.table
+        table = self.table if table is None else table
         key = bytes_of_key(row[0])
         assert key is not None
         self._erases.pop((id(table), key), None)
         self._puts[id(table), key] = (table, row, deadline)
 
     def erase(self, key: bytes, table: Table | None = None) -> None:
-        table = table or self.table
+        table = self.table if table is None else table
         self._puts.pop((id(table), key), None)
         self._erases[id(table), key] = (table, key)
 

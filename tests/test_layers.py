@@ -40,6 +40,7 @@ MAY_USE_SOCKETS = {
     "tsunami.cli": "a client, with a socket of its own",
     "tsunami._wire": "the stub names the base class of NativeSelector",
     "tsunami_server.transport": "sockets -> Conn",
+    "tsunami_server.shared": "timers and events of CLIENT PAUSE; no sockets",
     "tsunami_server.app": "listens",
     "tsunami_server.embed": "runs the app in a thread or in the program's own loop",
     "tsunami_server.__main__": "runs the app",

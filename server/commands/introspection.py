@@ -167,4 +167,4 @@ def command_getkeysandflags(session: Session, args: list[bytes]) -> Reply:
     return [[key, simple_set(flags)] for key, flags in keys_of(args)]
 
 
-add_help("COMMAND", "server", "5.0.0")
+add_help("COMMAND", "server", "5.0.0", acl="connection")
