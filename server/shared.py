@@ -81,11 +81,13 @@ class Shared:
             self.rate_mark = (commands, now_ms)
         return self.rate
 
-    def note_slow(self, argv: list[bytes], usec: int, now_ms: int, session: "Session", keep: int) -> None:
+    def note_slow(self, argv: list[bytes], usec: int, now_ms: int, session: "Session | None", keep: int) -> None:
+        """Log a slow command of a session (None: it is gone), and forget the oldest beyond `keep`."""
         shown = [clipped(word) for word in argv[:SLOWLOG_MAX_ARGUMENTS]]
         if len(argv) > SLOWLOG_MAX_ARGUMENTS:
             shown[-1] = b"... (%d more arguments)" % (len(argv) - SLOWLOG_MAX_ARGUMENTS + 1)
-        self.slow.appendleft(SlowEntry(self.slow_seen, now_ms // 1000, usec, shown, session.peer, session.name))
+        peer, name = (session.peer, session.name) if session else ("", b"")
+        self.slow.appendleft(SlowEntry(self.slow_seen, now_ms // 1000, usec, shown, peer, name))
         self.slow_seen += 1
         self.trim_slow(keep)
 

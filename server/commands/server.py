@@ -1,6 +1,7 @@
 """Commands on the server and on what keys are made of: TIME, WAIT, SHUTDOWN, OBJECT, MEMORY, DEBUG, LATENCY, SLOWLOG."""
 
 import re
+from collections import deque
 
 from tsunami import _core
 from tsunami._wire import OK, Simple, Verbatim
@@ -9,6 +10,7 @@ from tsunami_server.command import CommandError, Reply, add_help, command, conta
 from tsunami_server.commands.info import dataset_bytes, resident_bytes
 from tsunami_server.keyspace import View, as_text
 from tsunami_server.session import NO_REPLY, Session
+from tsunami_server.shared import SlowEntry
 
 ADMIN = "admin noscript loading stale"
 
@@ -245,13 +247,21 @@ add_help("LATENCY", "server", "2.8.13")
 container("SLOWLOG", group="server", since="2.2.12", summary="Commands on the log of slow commands.")
 
 
+def gathered(session: Session) -> deque[SlowEntry]:
+    """The log, with what the plane has noted of hot commands since it was last looked at."""
+    shared, keep = session.app.shared, session.setting("slowlog-max-len")
+    for conn_id, usec, argv in session.app.plane.take_slow():
+        shared.note_slow(argv, usec, session.app.now_ms(), shared.sessions.get(conn_id), keep)
+    return shared.slow
+
+
 @command("SLOWLOG GET [count]", "admin loading stale", group="server", since="2.2.12", summary="The newest entries (10; -1: all).",
          complexity="O(N) in the number of entries told", tips="request_policy:all_nodes nondeterministic_output")  # fmt: skip
 def slowlog_get(session: Session, args: list[bytes]) -> Reply:
     count: int | None = int64(args[0]) if args else 10
     if count is None or count < -1:
         raise CommandError("ERR count should be greater than or equal to -1")
-    entries = list(session.app.shared.slow)
+    entries = list(gathered(session))
     chosen = entries if count == -1 else entries[:count]
     return [[each.id, each.time_s, each.usec, each.argv, each.peer, each.client] for each in chosen]
 
@@ -259,13 +269,13 @@ def slowlog_get(session: Session, args: list[bytes]) -> Reply:
 @command("SLOWLOG LEN", "admin loading stale", group="server", since="2.2.12", summary="The number of entries.",
          tips="request_policy:all_nodes response_policy:agg_sum nondeterministic_output")  # fmt: skip
 def slowlog_len(session: Session, args: list[bytes]) -> Reply:
-    return len(session.app.shared.slow)
+    return len(gathered(session))
 
 
 @command("SLOWLOG RESET", "admin loading stale", group="server", since="2.2.12", summary="Forget all entries.",
          complexity="O(N) in the number of entries", tips="request_policy:all_nodes response_policy:all_succeeded")  # fmt: skip
 def slowlog_reset(session: Session, args: list[bytes]) -> Reply:
-    session.app.shared.slow.clear()
+    gathered(session).clear()
     return OK
 
 
