@@ -1,18 +1,22 @@
 # Python object <-> packed term. Needs the GIL; knows nothing of tables.
 #
-# Packing goes once over the object and writes once, into a growable buffer: what has no elements by pack_scalar, without a Python
-# call; containers level by level, on a stack of frames of our own. Unpacking likewise. Neither recurses.
+# Packing goes once over the object and writes once, into a growable buffer: what has no elements by pack_scalar,
+# without a Python call; containers level by level, on a stack of frames of our own. Unpacking likewise. Neither
+# recurses.
 #
 # What must stay true:
-# 1. Python code may run while a term is being packed or unpacked (encoders and decoders of extension types, __reduce__ of
-#    nothing else). So lists and dicts are packed from a snapshot, and every object that a frame reads from is kept alive by it.
-# 2. A failure leaves nothing behind: references are given back, slots of reference terms too; the buffer holds garbage behind
-#    the place where the row would have begun, which is its owner's to cut off.
-# 3. An object that contains itself, or an encoder that never comes to an end, is a clear error before memory runs out.
+# 1. Python code may run while a term is being packed or unpacked: encoders and decoders of extension types, and what
+#    the collector calls. So lists and dicts are packed from a snapshot, every object that a frame reads from is kept
+#    alive by it, and half-built objects are not shown to the collector.
+# 2. A failure leaves nothing behind: references are given back, slots of reference terms too; the buffer holds garbage
+#    behind the place where the row would have begun, which is its owner's to cut off.
+# 3. An object that contains itself, or an encoder that never comes to an end, is a clear error before memory ends.
+# 4. Nothing recurses here, and nothing is packed that CPython would recurse over when it is unpacked: keys of dicts,
+#    which are hashed, are of bounded depth.
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.dict cimport PyDict_GetItem, PyDict_Items, PyDict_SetItem, PyDict_Size
+from cpython.dict cimport PyDict_GetItem, PyDict_Items, PyDict_SetItem
 from cpython.float cimport PyFloat_FromDouble
 from cpython.list cimport PyList_AsTuple, PyList_New
 from cpython.object cimport PyObject, PyTypeObject
@@ -127,7 +131,8 @@ cdef extern from "Python.h":
     PyObject* c_decode "PyUnicode_DecodeUTF8"(const char* p, Py_ssize_t n, const char* errors) except NULL
     char* c_bytes_data "PyBytes_AS_STRING"(PyObject* o) noexcept
     Py_ssize_t c_bytes_size "PyBytes_GET_SIZE"(PyObject* o) noexcept
-    void c_incref "Py_INCREF"(PyObject* o) noexcept
+    void c_track "PyObject_GC_Track"(PyObject* o) noexcept
+    void c_untrack "PyObject_GC_UnTrack"(PyObject* o) noexcept
     void c_decref "Py_DECREF"(PyObject* o) noexcept
     void c_xdecref "Py_XDECREF"(PyObject* o) noexcept
 
@@ -135,18 +140,19 @@ cdef extern from "Python.h":
 # ---- packing
 
 # Where the packed term is to stand. core.pxi implements the three functions that are called with `owner`:
-#     object_put(owner, object) -> slot   keep the object for a reference term; the same object gets the same slot each time
+#     object_put(owner, object) -> slot   keep the object for a reference term; one object, one slot
 #     object_drop(owner, slot)            take one object_put back
 #     object_get(owner, slot)             the object
 cdef struct pack_ctx_t:
     bint allow_objects         # may any other Python object stand in it, as a reference term
-    Py_ssize_t keypos          # of a row: where its key is, in which neither NaN nor a reference term may stand; -1: no key
+    Py_ssize_t keypos          # of a row: where its key is, with neither NaN nor a reference term in it; -1: no key
     void* owner
 
 cdef enum:
     PACK_OTHER = 1000          # pack_scalar: not one of those
     FRAMES_HOME = 8
-    DEPTH_MAX = 1000000
+    KEY_DEPTH = 4096           # a key of a map nested so deep is always good, one nested twice as deep never
+    DEPTH_MAX = KEY_DEPTH * 256
     LOOP_CHECK = 64            # at this depth, and at every doubling of it, look whether an object contains itself
 
 # A container that is being packed.
@@ -187,7 +193,8 @@ cdef int pack_error(int status) except -1:
         raise MemoryError("no memory for the packed term")
     if status == ST_TOO_LARGE:
         raise TermTooLarge(
-            "a term has at most 2**26 cells and bodies within 512 MiB, and a binary or integer less than 1 GiB: store it in parts")
+            "a term has at most 2**26 cells and bodies within 512 MiB, and a binary or integer less than 1 GiB: "
+            "store it in parts")
     if status == ST_NOT_STORABLE:
         raise BadArgument("NaN has no place in the order of terms: it cannot be a key, or a part of one")
     raise SystemError(f"packing came to status {status}")
@@ -196,15 +203,15 @@ cdef int pack_error(int status) except -1:
 cdef int pack_text(buf_t* out, size_t at, size_t i, PyObject* o) noexcept:
     """A str that is not ASCII alone. PACK_OTHER for lone surrogates: the message is made elsewhere."""
     cdef Py_ssize_t n = utf8_size(o)
-    cdef char[8] short
+    cdef char[8] spelled
     cdef char* body
     cdef int status
     if n < 0:
         return PACK_OTHER
     set_flags(out, at, HAS_MARKS)
     if n <= 7:
-        utf8_write(o, short)
-        set_cell(out, at, i, cell_inline(short, n, True))
+        utf8_write(o, spelled)
+        set_cell(out, at, i, cell_inline(spelled, n, True))
         return ST_OK
     status = leaf_status(out, at, n)
     if status == ST_OK:
@@ -261,8 +268,8 @@ cdef int frame_push(packer_t* p, int low, object hold, PyObject* origin, size_t 
         frames_grow(p)
     if p.depth >= LOOP_CHECK and (p.depth & (p.depth - 1)) == 0:
         refuse_loop(p, origin)
-    if p.depth == DEPTH_MAX:
-        raise TermTooLarge(f"the term is nested more than {DEPTH_MAX} deep")
+    if p.depth % KEY_DEPTH == 0 and p.depth:
+        refuse_deep(p)
     status = open_body(p.out, count, &at)
     if status == ST_OK and p.depth and (p.out.len - p.root) >> 3 > OFFSET_MAX:
         status = ST_TOO_LARGE
@@ -302,13 +309,24 @@ cdef int frames_grow(packer_t* p) except -1:
 
 
 cdef int refuse_loop(packer_t* p, PyObject* origin) except -1:
-    """Raise if one of the containers that are being packed stands inside itself. Called so seldom that it costs nothing."""
+    """Raise if one of the containers that are being packed stands inside itself. Called so seldom that it is free."""
     cdef size_t i, j
     cdef PyObject* top = p.frames[p.depth - 1].origin
     for i in range(p.depth - 1):
         if p.frames[i].origin == top or p.frames[i].origin == origin:
             raise BadArgument(
                 f"a {type(<object>p.frames[i].origin).__name__} contains itself: such a thing has no packed form")
+    return 0
+
+
+cdef int refuse_deep(packer_t* p) except -1:
+    """Raise if the term is nested too deep, or a key of a map is. Called each KEY_DEPTH levels."""
+    cdef size_t i
+    if p.depth >= DEPTH_MAX:
+        raise TermTooLarge(f"a term is nested at most {DEPTH_MAX} deep: store it in parts")
+    for i in range(p.depth - KEY_DEPTH + 1):
+        if p.frames[i].low == LOW_MAP and p.frames[i].next <= p.frames[i].count // 2:
+            raise TermTooLarge(f"a key of a map is nested at most {KEY_DEPTH} deep")
     return 0
 
 
@@ -352,8 +370,8 @@ cdef int sort_keys(map_key_t* keys, size_t n, const cell_t* cells, buf_t* forms)
 
 
 cdef int map_order(packer_t* p, frame_t* frame) except -1:
-    """All keys have been packed, in the dict's order. Sort them, and set the map back to its beginning: key_bodies has their
-    bodies from now on."""
+    """All keys have been packed, in the dict's order. Sort them, and set the map back to its beginning: key_bodies has
+    their bodies from now on."""
     cdef size_t n = frame.count // 2, i
     cdef size_t head = (1 + frame.count) * 8
     cdef size_t bodies = p.out.len - frame.at - head
@@ -425,7 +443,7 @@ cdef int pack_value(packer_t* p, size_t at, size_t i, PyObject* o) except -1:
 
 
 cdef int pack_other(packer_t* p, size_t at, size_t i, object o) except -1:
-    """Everything that pack_scalar leaves: by exact type, then registered types, enums, and subclasses as their bases."""
+    """Everything that pack_scalar leaves: by exact type, registered types, enums, then subclasses as their bases."""
     cdef PyTypeObject* type_ = Py_TYPE(<PyObject*>o)
     cdef int done
     if type_ == &PyTuple_Type:
@@ -486,8 +504,8 @@ cdef int pack_long(packer_t* p, size_t at, size_t i, object o) except -1:
         set_cell(p.out, at, i, cell_int(INT63_MIN))
         return 0
     magnitude = int.to_bytes(int.__abs__(o), (bits + 7) // 8, "little")
-    cdef int status = add_leaf(
-        p.out, at, i, LOW_NEGATIVE if negative else LOW_POSITIVE, PyBytes_AS_STRING(magnitude), PyBytes_GET_SIZE(magnitude))
+    cdef int low = LOW_NEGATIVE if negative else LOW_POSITIVE
+    cdef int status = add_leaf(p.out, at, i, low, PyBytes_AS_STRING(magnitude), PyBytes_GET_SIZE(magnitude))
     return pack_error(status) if status != ST_OK else 0
 
 
@@ -511,9 +529,8 @@ cdef int pack_bits(packer_t* p, size_t at, size_t i, Bits o) except -1:
 
 
 cdef int pack_own(packer_t* p, size_t at, size_t i, object o) except -1:
-    """The types without elements that are neither plain nor registered, and those of codec_types.pxi; else PACK_OTHER."""
+    """The types without elements that are neither plain nor registered, and codec_types.pxi's; else PACK_OTHER."""
     cdef object type_ = type(o)
-    cdef tuple free
     if type_ is bytearray or type_ is memoryview:
         return pack_bytes(p, at, i, bytes(o))
     if type_ is Bits:
@@ -531,8 +548,8 @@ cdef int pack_own(packer_t* p, size_t at, size_t i, object o) except -1:
         return PACK_OTHER
     if (<Fun>o).kind == "export":
         return frame_push(p, LOW_FUN, (ATOM_OBJECT_EXPORT, *(<Fun>o).fields), <PyObject*>o, 4, i)
-    free = (<Fun>o).fields[6]
-    frame_push(p, LOW_FUN, (ATOM_OBJECT_LOCAL, *(<Fun>o).fields[:6], list(free)), <PyObject*>o, FUN_CELLS, i)
+    items = (ATOM_OBJECT_LOCAL, *(<Fun>o).fields[:6], list((<Fun>o).fields[6]))
+    frame_push(p, LOW_FUN, items, <PyObject*>o, FUN_CELLS, i)
     set_flags(p.out, p.frames[p.depth - 1].at, HAS_MARKS)
     return 0
 
@@ -664,8 +681,8 @@ cdef int pack_rest(object items, buf_t* out, size_t* at, pack_ctx_t* ctx, size_t
 
 
 cdef int encode_row(object row, buf_t* out, size_t* at, pack_ctx_t* ctx) except -1:
-    """Append a tuple as a row, at out.data + *at (8-aligned in the buffer). BadArgument, BadType, TermTooLarge, MemoryError,
-    or what an encoder raises; the buffer holds garbage behind its old len then."""
+    """Append a tuple as a row, at out.data + *at. The buffer's home must be aligned to 8 bytes. BadArgument, BadType,
+    TermTooLarge, MemoryError, or what an encoder raises; the buffer holds garbage behind its old len then."""
     cdef size_t n = c_tuple_size(<PyObject*>row), i
     cdef PyObject** items = tuple_items(<PyObject*>row)
     cdef int status = open_body(out, n, at)
@@ -676,23 +693,28 @@ cdef int encode_row(object row, buf_t* out, size_t* at, pack_ctx_t* ctx) except 
         if status != ST_OK:
             if status != PACK_OTHER:
                 return pack_error(status)
+            refuse_nan(out, at[0], ctx, i)
             return pack_rest(row, out, at, ctx, i)
-    if ctx != NULL and ctx.keypos >= 0 and (<uint64_t*>(out.data + at[0]))[0] & HAS_NAN:
-        refuse_nan(<object>items[ctx.keypos])
+    refuse_nan(out, at[0], ctx, n)
     status = close_body(out, at[0])
     return pack_error(status) if status != ST_OK else 0
 
 
-cdef int refuse_nan(object key) except -1:
-    """In a row of scalars: is the key NaN?"""
-    if isinstance(key, float) and isnan(<double>key):
-        pack_error(ST_NOT_STORABLE)
+cdef inline int refuse_nan(buf_t* out, size_t at, pack_ctx_t* ctx, size_t n) except -1:
+    """Raise if the key is NaN, and among the first n elements, all of which are scalars."""
+    cdef uint64_t* row = <uint64_t*>(out.data + at)
+    if not row[0] & HAS_NAN or ctx == NULL or ctx.keypos < 0 or <size_t>ctx.keypos >= n:
+        return 0
+    cdef cell_t key = row_cell(row, ctx.keypos)
+    if cell_low(key) == LOW_FLOAT and isnan(term_float(key, <const char*>row)):
+        return pack_error(ST_NOT_STORABLE)
     return 0
 
 
 cdef int encode_key(object key, probe_t* p, buf_t* scratch) except -1:
-    """A key as a probe. It may point into `key` and into `scratch`, which both have to outlive it. Integers that fit a cell,
-    text and bytes are not copied. BadArgument for NaN, BadType for what could only be a reference term, anywhere in the key."""
+    """A key as a probe. It may point into `key` and into `scratch`, which both have to outlive it. Integers that fit a
+    cell, ASCII text and bytes are not copied. BadArgument for NaN, BadType for what could only be a reference term,
+    anywhere in the key."""
     cdef PyObject* o = <PyObject*>key
     cdef PyTypeObject* type_ = Py_TYPE(o)
     cdef int64_t value
@@ -805,15 +827,15 @@ cdef object decode_bits(const char* p, size_t n):
 
 cdef inline PyObject* decode_leaf(cell_t c, const char* base, void* owner) except NULL:
     """Any term that has no elements, as a new reference."""
-    cdef char[8] short
+    cdef char[8] spelled
     cdef PyObject* o
     cdef int low
     if cell_is_int(c):
         return c_long(term_int(c))
     low = cell_low(c)
     if (low & 0xF) == LOW_INLINE:
-        store64(short, c >> 8)
-        return decode_binary(c, short, (c >> 4) & 7)
+        store64(spelled, c >> 8)
+        return decode_binary(c, spelled, (c >> 4) & 7)
     if (low & 0x7F) == LOW_BINARY:
         return decode_binary(c, cell_at(c, base), cell_length(c))
     if low == LOW_ATOM:
@@ -847,14 +869,16 @@ cdef int open_box(unpacker_t* u, cell_t c, const uint64_t* body) except -1:
     level.count = header_count(body[0])
     level.low = cell_low(c)
     level.object = c_list_new(level.count) if level.low == LOW_LIST else c_tuple_new(level.count)
+    c_untrack(level.object)                                    # until it is whole
     u.depth += 1
     return 0
 
 
 cdef PyObject* close_box(open_t* level) except NULL:
-    """All elements are there: the object, as a new reference. The level's own reference is given up, also on failure."""
+    """All elements are there: the object, as a new reference. The level's own reference is given up in any case."""
     cdef object parts = <object>level.object
     cdef object value
+    c_track(level.object)
     c_decref(level.object)
     level.object = NULL
     if level.low == LOW_TUPLE or level.low == LOW_LIST:
@@ -953,21 +977,14 @@ cdef object decode_cell(cell_t c, const char* base, void* owner):
 cdef object decode_row(const uint64_t* row, void* owner):
     """A row as a tuple."""
     cdef size_t n = header_count(row[0]), i
-    cdef cell_t c
-    cdef tuple result = PyTuple_New(n)
+    cdef tuple result
     for i in range(n):
-        c = row[1 + i]
-        if cell_is_box(c):
-            c_tuple_set(<PyObject*>result, i, decode_element(c, row, owner))
-        else:
-            c_tuple_set(<PyObject*>result, i, decode_leaf(c, <const char*>row, owner))
+        if cell_is_box(row[1 + i]):
+            return decode_box(cell_body(LOW_TUPLE, n, 0), row, owner)
+    result = PyTuple_New(n)
+    for i in range(n):
+        c_tuple_set(<PyObject*>result, i, decode_leaf(row[1 + i], <const char*>row, owner))
     return result
-
-
-cdef PyObject* decode_element(cell_t c, const uint64_t* row, void* owner) except NULL:
-    value = decode_box(c, <const uint64_t*>cell_at(c, <const char*>row), owner)
-    Py_INCREF(value)
-    return <PyObject*>value
 
 
 # ---- functions for tests

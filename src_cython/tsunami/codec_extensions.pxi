@@ -1,8 +1,8 @@
-# Extension terms: a name, and a payload that is a term. What register_term keeps, and the types that come registered. Part of
-# codec.pxi's floor.
+# Extension terms: a name, and a payload that is a term. What register_term keeps, and the types that come registered.
+# Part of codec.pxi's floor.
 #
-# The payload decides equality and order, so each encoder must write equal objects alike, and every different one differently.
-# Names are part of every packed term and of every saved one: they never change.
+# The payload decides equality and order, so each encoder must write equal objects alike, and every different one
+# differently. Names are part of every packed term and of every saved one: they never change.
 
 import datetime as _datetime
 import decimal as _decimal
@@ -32,10 +32,19 @@ cdef tuple PLAIN_TYPES = (
 def register_term(cls, name, encode, decode):
     """Teach Tsunami to store objects of a type.
 
-    `encode(object)` answers a term that stands for the object, `decode(term)` makes the object again; both may be called at any
-    time, from any thread. `name` says which type a stored term has: it must stay the same as long as there are such terms.
-    Objects of subclasses are not covered. Registering a type again under its name replaces the functions; BadArgument if the
-    name belongs to another type, or the type to another name.
+    `encode(object)` answers a term that stands for the object, `decode(term)` makes the object again; both may be
+    called at any time, from any thread. `name` says which type a stored term has: it must stay the same as long as
+    there are such terms. Objects of subclasses are not covered. Registering a type again under its name replaces the
+    functions; BadArgument if the name belongs to another type, or the type to another name.
+
+    >>> import fractions, tsunami
+    >>> tsunami.register_term(
+    ...     fractions.Fraction, "fraction", lambda f: f.as_integer_ratio(), lambda parts: fractions.Fraction(*parts))
+    >>> table = tsunami.Table()
+    >>> table.insert(("half", fractions.Fraction(1, 2)))
+    True
+    >>> table.lookup("half")
+    [('half', Fraction(1, 2))]
     """
     cdef Extension extension = Extension.__new__(Extension)
     if not isinstance(cls, type):
@@ -72,7 +81,7 @@ cdef object make_extension(object name, object payload):
     found = EXTENSION_BY_NAME.get(name)
     if found is None:
         raise BadArgument(
-            f"the term is of the extension type {str(name)!r}, which this process does not know: call register_term for it first")
+            f"the term is of the extension type {str(name)!r}, which is not known: call register_term for it first")
     return (<Extension>found).decode(payload)
 
 
@@ -91,7 +100,8 @@ def _decode_enum(payload):
     for part in qualname.split("."):
         cls = getattr(cls, part, None)
     if not (isinstance(cls, type) and issubclass(cls, _enum.Enum)):
-        raise BadArgument(f"the term is a member of the enum {module}.{qualname}, which is not there: import its module first")
+        raise BadArgument(
+            f"the term is a member of the enum {module}.{qualname}, which is not there: import its module first")
     if len(payload) == 4:
         return cls(payload[3])
     try:
@@ -111,7 +121,8 @@ cdef object _encode_zone(object zone):
         return offset if len(args) == 1 else (offset, args[1])
     if type(zone) is _zoneinfo.ZoneInfo and zone.key is not None:
         return zone.key
-    raise BadType(f"a time zone of type {type(zone).__name__} cannot be stored: use datetime.timezone or zoneinfo.ZoneInfo")
+    raise BadType(
+        f"a time zone of type {type(zone).__name__} cannot be stored: use datetime.timezone or zoneinfo.ZoneInfo")
 
 
 cdef object _decode_zone(object payload):

@@ -1,18 +1,20 @@
-# The Python faces of terms that Python has no type for: Atom, Bits, ImproperList, Pid, Reference, Port, Fun. Part of codec.pxi's
-# floor.
+# The Python faces of terms that Python has no type for: Atom, Bits, ImproperList, Pid, Reference, Port, Fun. Part of
+# codec.pxi's floor.
 #
-# What must stay true: they are immutable, hash by what they compare by, and their repr evaluates to an equal object. Whatever
-# a constructor lets through can be packed, as far as its own form goes: limits are checked here, once.
+# What must stay true: they are immutable, hash by what they compare by, and their repr evaluates to an equal object.
+# Whatever a constructor lets through can be packed, as far as its own form goes: limits are checked here, once.
 
-from cpython.object cimport Py_EQ, Py_NE
+cdef extern from "Python.h":
+    int Py_EnterRecursiveCall(const char* where) except -1
+    void Py_LeaveRecursiveCall() noexcept
 
 cdef extern from *:
     """
     /* Several threads may make an atom's object at once where there is no GIL: the first one counts. */
     static inline PyObject *first_object(void **slot, PyObject *object) {
         void *seen = NULL;
-        if (__atomic_compare_exchange_n(slot, &seen, (void *)object, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return object;
-        return (PyObject *)seen;
+        int first = __atomic_compare_exchange_n(slot, &seen, (void *)object, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+        return first ? object : (PyObject *)seen;
     }
     static inline PyObject *seen_object(void **slot) { return (PyObject *)__atomic_load_n(slot, __ATOMIC_ACQUIRE); }
     """
@@ -34,14 +36,26 @@ cdef object _checked_atom(object value, str what):
     raise BadType(f"{what} is an Atom, not {type(value).__name__}: {value!r:.100}")
 
 
+cdef Py_hash_t hash_nested(type cls, tuple parts) except -1:
+    """The hash of something that may nest: RecursionError where CPython's own tuples would overflow the C stack."""
+    Py_EnterRecursiveCall(" while hashing a term")
+    try:
+        return hash((cls, parts))
+    finally:
+        Py_LeaveRecursiveCall()
+
+
 # ---- atoms
 
 @cython.final
 cdef class Atom:
     """Name a constant: `Atom("ok")`. Atoms are interned, so `Atom("ok") is Atom("ok")`.
 
-    `Atom("true")`, `Atom("false")` and `Atom("nil")` are `True`, `False` and `None`. A name has at most 255 characters; names
-    are never given up, so do not make atoms of other people's data.
+    `Atom("true")`, `Atom("false")` and `Atom("nil")` are `True`, `False` and `None`. A name has at most 255 characters;
+    names are never given up, so do not make atoms of other people's data.
+
+    >>> Atom("ok") is Atom("ok"), Atom("true")
+    (True, True)
     """
     cdef cell_t cell
     cdef str text
@@ -90,11 +104,11 @@ cdef cell_t atom_cell(str name) except 0:
     cdef bytes text
     cdef cell_t c
     if len(name) > ATOM_CODE_POINTS:
-        raise TermTooLarge(f"an atom has at most {ATOM_CODE_POINTS} characters, this one has {len(name)}: {name!r:.40}...")
+        raise TermTooLarge(f"an atom has at most {ATOM_CODE_POINTS} characters, not {len(name)}: {name!r:.40}...")
     try:
         text = name.encode()
     except UnicodeEncodeError:
-        raise BadArgument(f"an atom is spelled in Unicode characters, a lone surrogate is none: {name!r:.100}") from None
+        raise BadArgument(f"an atom with a lone surrogate has no UTF-8 form: {name!r:.100}") from None
     c = atom_intern(<const char*>text, len(text))
     if c == 0:
         raise MemoryError(f"there is no room for another atom (at most {ATOMS_MAX})")
@@ -149,14 +163,16 @@ cdef class Bits:
         self.data = bytes(data)
         if self.nbits % 8 == 0:
             raise BadArgument(f"Bits of {nbits} bits are whole bytes: use bytes")
-        if len(self.data) != (self.nbits + 7) // 8:
+        if <size_t>len(self.data) != (self.nbits + 7) // 8:
             raise BadArgument(f"{nbits} bits take {(self.nbits + 7) // 8} bytes of data, not {len(self.data)}")
         whole = len(self.data) - 1
         last = self.data[whole] & (0xFF00 >> (self.nbits % 8)) & 0xFF
         self.data = self.data[:whole] + bytes((last,))
 
     def __eq__(self, other):
-        return self.nbits == (<Bits>other).nbits and self.data == (<Bits>other).data if type(other) is Bits else NotImplemented
+        if type(other) is not Bits:
+            return NotImplemented
+        return self.nbits == (<Bits>other).nbits and self.data == (<Bits>other).data
 
     def __hash__(self):
         return hash((Bits, self.data, self.nbits))
@@ -173,7 +189,8 @@ cdef class Bits:
 cdef class ImproperList:
     """A list that ends in something else than the empty list: `[1, 2 | 3]` is `ImproperList((1, 2), 3)`.
 
-    A tail that is an improper list itself continues this one: `ImproperList([1], ImproperList([2], 3))` is the same list.
+    A tail that is an improper list itself continues this one: `ImproperList([1], ImproperList([2], 3))` is the same
+    list.
     """
     cdef tuple cells           # the items, then the tail
 
@@ -199,7 +216,7 @@ cdef class ImproperList:
         return self.cells == (<ImproperList>other).cells if type(other) is ImproperList else NotImplemented
 
     def __hash__(self):
-        return hash((ImproperList, self.cells))
+        return hash_nested(ImproperList, self.cells)
 
     def __repr__(self):
         return f"ImproperList({self.items!r}, {self.tail!r})"
@@ -301,8 +318,8 @@ cdef class Port:
 cdef class Fun:
     """An Erlang fun, as a value: it cannot be called.
 
-    `Fun("export", module, name, arity)`, or `Fun("local", module, index, uniq, old_uniq, arity, pid, free)`. As in Erlang, local
-    ones are equal if module, index, uniq and the captured values (`free`) are.
+    `Fun("export", module, name, arity)`, or `Fun("local", module, index, uniq, old_uniq, arity, pid, free)`. As in
+    Erlang, local ones are equal if module, index, uniq and the captured values (`free`) are.
     """
     cdef readonly str kind
     cdef readonly tuple fields
@@ -338,7 +355,7 @@ cdef class Fun:
         return self.identity() == (<Fun>other).identity() if type(other) is Fun else NotImplemented
 
     def __hash__(self):
-        return hash((Fun, self.identity()))
+        return hash_nested(Fun, self.identity())
 
     def __repr__(self):
         return f"Fun({', '.join([repr(field) for field in (self.kind, *self.fields)])})"

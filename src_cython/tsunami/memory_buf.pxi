@@ -1,5 +1,5 @@
-# A growable run of bytes. It starts in storage of its owner's choice (on the C stack, as a rule) and moves to the heap when
-# that is full; so a short row costs no malloc.
+# A growable run of bytes. It starts in storage of its owner's choice (on the C stack, as a rule) and moves to the heap
+# when that is full; so a short row costs no malloc.
 #
 # What must stay true: len <= cap; data is freed exactly if it is not home; what stands in data[0..len) survives growth,
 # pointers into it do not. A buffer belongs to one thread.

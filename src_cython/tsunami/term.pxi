@@ -1,8 +1,8 @@
-# Packed terms: what they look like, how to read them, =:= and hash, and how a row is put together. The order-preserving form
-# stands in term_order.pxi, the arithmetic of integers of any size in term_integer.pxi, both included at the end.
+# Packed terms: what they look like, how to read them, =:= and hash, and how a row is put together. The order-preserving
+# form stands in term_order.pxi, the arithmetic of integers of any size in term_integer.pxi, both included at the end.
 #
-# What a packed term is not: a Python object (codec.pxi goes between the two), or a format for disk or wire (atoms are numbers
-# of this process, and the bytes are little-endian).
+# What a packed term is not: a Python object (codec.pxi goes between the two), or a format for disk or wire (atoms are
+# numbers of this process, and the bytes are little-endian).
 #
 # ## The grammar
 #
@@ -18,15 +18,15 @@
 #    +--------------------+---------------+-+-----+-----+
 #    |  length in bytes   | offset, words |t| kind| 5   |   leaf: float, integer beyond 63 bits, binary, bit string
 #    +--------------------+---------------+-------+-----+
-#    |  number of cells   | offset, words | kind  | 7   |   container: tuple, list, improper list, map, extension, pid, ...
+#    |  number of cells   | offset, words | kind  | 7   |   container: tuple, list, map, extension, pid, ...
 #    +--------------------+---------------+-------+-----+
 #    |                  0                 | kind  | 9   |   empty list, empty tuple, empty map
 #    +---------------------------+--------+-------+-----+
 #    |   index in an object registry  |   0       | 0xB |   reference term  index in bits 32..63
 #    +---------------------------+--------+-------+-----+
 #
-# An offset counts words from the header of the container that the cell is in. The cell 0 is the integer 0; a cell that is no
-# integer is never 0.
+# An offset counts words from the header of the container that the cell is in. The cell 0 is the integer 0; a cell that
+# is no integer is never 0.
 #
 # Leaf bodies are padded with zero bytes to whole words:
 #     float           the 8 bytes of the double; every NaN is 7ff8000000000000
@@ -38,7 +38,7 @@
 #
 #     63                34 33   29 28                0
 #    +--------------------+-------+-------------------+
-#    |  number of cells   | flags | extent in words   |   header. The extent counts all that belongs to it, header included
+#    |  number of cells   | flags | extent in words   |   header. The extent counts all of it, header included
 #    +--------------------+-------+-------------------+
 #    |  cells ...                                     |
 #    +------------------------------------------------+
@@ -53,20 +53,22 @@
 #     fun, exported   'export', module, name, arity
 #     fun, local      'local', module, index, uniq (binary), old uniq, arity, pid, list of captured values
 #
-# A *row* is the body of a tuple. A row that is stored may have trailers behind its term, which its extent counts and its term
-# does not: flag EXPIRES means three words {deadline in ms, next, pprev} at the very end, flag STAMP one word before those.
+# A *row* is the body of a tuple. A row that is stored may have trailers behind its term, which its extent counts and
+# its term does not: flag EXPIRES means three words {deadline in ms, next, pprev} at the very end, flag STAMP one word
+# before those.
 #
 # ## What must stay true
 #
-# 1. Canonical: terms that are =:= have the same bytes, but for what the flag HAS_MARKS announces: text marks of binaries,
-#    and of local funs the old uniq, the arity and the pid (whose body is always five words). Where neither of two terms has
-#    the flag, memcmp decides equality.
+# 1. Canonical: terms that are =:= have the same bytes, but for what the flag HAS_MARKS announces: text marks of
+#    binaries, and of local funs the old uniq, the arity and the pid (whose body is always five words). Where neither of
+#    two terms has the flag, memcmp decides equality.
 # 2. A header's flags say of everything below it, at any depth: HAS_MARKS; HAS_OBJECT, a reference term; HAS_NAN.
-# 3. In a row, every body starts at most 2^26-1 words behind the row's header, and a leaf has less than 2^30 bytes.
+# 3. A body starts at most 2^26-1 words behind its container's header, a leaf has less than 2^30 bytes, and an extent
+#    leaves room for the trailers.
 # 4. Nothing here recurses: a walk keeps its own stack (walk_t), which starts on the C stack and continues on the heap.
 #
-# Thread safety: a packed term is never changed once it is built. The intern table of atoms has a lock; reading an atom's text
-# takes none, because entries never move or change.
+# Thread safety: a packed term is never changed once it is built. The intern table of atoms has a lock; reading an
+# atom's text takes none, because entries never move or change.
 
 from libc.math cimport isnan
 from libc.stdint cimport INT64_MAX, INT64_MIN, int32_t
@@ -130,18 +132,22 @@ cdef extern from *:
     #define NAN_BITS      0x7ff8000000000000u
 
     _Static_assert(sizeof(void *) == 8 && sizeof(double) == 8, "packed terms need 64-bit pointers and IEEE doubles");
-    _Static_assert((OFFSET_MASK >> OFFSET_SHIFT) == OFFSET_MAX && OFFSET_SHIFT + 26 == LENGTH_SHIFT, "cell: offset meets length");
+    _Static_assert((OFFSET_MASK >> OFFSET_SHIFT) == OFFSET_MAX && OFFSET_SHIFT + 26 == LENGTH_SHIFT,
+                   "cell: the offset ends where the length begins");
     _Static_assert((LENGTH_MAX << LENGTH_SHIFT) >> LENGTH_SHIFT == LENGTH_MAX, "cell: the length has 30 bits");
-    _Static_assert((ROW_STAMP << 1) == (uint64_t)1 << LENGTH_SHIFT && HAS_MARKS == EXTENT_MASK + 1, "header: extent, flags, count");
-    _Static_assert((LOW_INLINE | 7 << 4 | TEXT_MARK) <= 0xFF && (LOW_FUN >> 4) == 8, "the low byte holds form and kind");
-    _Static_assert(OFFSET_MAX + LENGTH_MAX / 8 + 2 + TRAILERS_MAX < EXTENT_MASK, "an extent holds the last body and the trailers");
+    _Static_assert((ROW_STAMP << 1) == (uint64_t)1 << LENGTH_SHIFT && HAS_MARKS == EXTENT_MASK + 1,
+                   "header: extent, five flags, count");
+    _Static_assert((LOW_INLINE | 7 << 4 | TEXT_MARK) <= 0xFF && (LOW_FUN >> 4) == 8,
+                   "the low byte holds form and kind");
+    _Static_assert(OFFSET_MAX + LENGTH_MAX / 8 + 2 + TRAILERS_MAX < EXTENT_MASK,
+                   "an extent holds the last leaf and the trailers");
     """
     enum:
         LOW_ATOM, LOW_INLINE, LOW_FLOAT, LOW_POSITIVE, LOW_NEGATIVE, LOW_BINARY, LOW_BITS
         LOW_TUPLE, LOW_LIST, LOW_IMPROPER, LOW_MAP, LOW_EXT, LOW_PID, LOW_REF, LOW_PORT, LOW_FUN
         LOW_NIL, LOW_NO_TUPLE, LOW_NO_MAP, LOW_OBJECT
-    const uint64_t TEXT_MARK, OFFSET_MASK, EXTENT_MASK, HAS_MARKS, HAS_OBJECT, HAS_NAN, ROW_EXPIRES, ROW_STAMP, FLAGS_BELOW
-    const uint64_t NAN_BITS, OFFSET_MAX, LENGTH_MAX
+    const uint64_t TEXT_MARK, OFFSET_MASK, OFFSET_MAX, LENGTH_MAX, NAN_BITS
+    const uint64_t EXTENT_MASK, HAS_MARKS, HAS_OBJECT, HAS_NAN, FLAGS_BELOW, ROW_EXPIRES, ROW_STAMP
     const int OFFSET_SHIFT, LENGTH_SHIFT, TRAILERS_MAX
     const int64_t INT63_MAX, INT63_MIN
 
@@ -163,7 +169,7 @@ cdef inline cell_t cell_inline(const char* p, size_t n, bint text) noexcept nogi
 
 
 cdef inline cell_t cell_body(int low, size_t length, size_t words) noexcept nogil:
-    """The cell of a leaf of `length` bytes or a container of `length` cells, whose body starts `words` behind the header."""
+    """The cell of a leaf of `length` bytes or a container of `length` cells, its body `words` behind the header."""
     return <cell_t>length << LENGTH_SHIFT | <cell_t>words << OFFSET_SHIFT | <cell_t>low
 
 
@@ -228,7 +234,7 @@ cdef kind_t[256] KIND_OF_LOW
 
 
 cdef int fill_kinds() noexcept nogil:
-    """Spell the low bytes out. Even ones are integers; what no grammar names stays an integer and is never looked up."""
+    """Spell the low bytes out. Even ones are integers; what the grammar does not name stays one, never looked up."""
     cdef int i
     for i in range(256):
         KIND_OF_LOW[i] = K_INT
@@ -339,8 +345,8 @@ cdef void walk_end(walk_t* w) noexcept nogil:
 
 
 cdef level_t* walk_room(level_t* levels, level_t* home, size_t* cap) noexcept nogil:
-    """Twice the room for levels. Without memory a walk cannot go on and has no way to say so: the process ends, as it does
-    in Erlang."""
+    """Twice the room for levels. Without memory a walk cannot go on and has no way to say so: the process ends, as it
+    does in Erlang."""
     cdef size_t bytes = cap[0] * sizeof(level_t)
     cdef level_t* more = <level_t*>malloc(bytes * 2)
     if more == NULL:
@@ -410,8 +416,8 @@ cdef inline bint cell_counts(const walk_t* w, size_t i, size_t count) noexcept n
 # ---- =:=
 
 cdef bint marked_equal(const uint64_t* a, const uint64_t* b, int low) noexcept nogil:
-    """=:= of two bodies of the same kind, count and extent, cell by cell. As long as all was equal, what comes next stands
-    at the same place in both."""
+    """=:= of two bodies of the same kind, count and extent, cell by cell. As long as all was equal, what comes next
+    stands at the same place in both."""
     cdef walk_t w
     cdef size_t i, count
     cdef bint equal = True, more = True
@@ -464,8 +470,8 @@ cdef bint term_equal(cell_t a, const char* abase, cell_t b, const char* bbase) n
 
 # ---- hash
 #
-# Of a container: its kind and count, then all words of its body behind the header, with marks and what else does not count
-# taken out. A body without marks is taken as it stands; one with marks must come to the same words.
+# Of a container: its kind and count, then all words of its body behind the header, with marks and what else does not
+# count taken out. A body without marks is taken as it stands; one with marks must come to the same words.
 
 cdef void marked_hash(hash_run_t* run, const uint64_t* root, int low) noexcept nogil:
     cdef walk_t w
@@ -596,16 +602,15 @@ cdef inline void set_flags(buf_t* b, size_t at, uint64_t flags) noexcept nogil:
 
 
 cdef char* grow_leaf(buf_t* b, size_t at, size_t i, int low, size_t n) noexcept nogil:
-    """Make cell i a leaf of n bytes and append a zeroed body; answers where to write the bytes, NULL if there is no memory
-    or the term would be too large (b.len tells: it has not moved in either case; leaf_status names the reason)."""
+    """Make cell i a leaf of n > 0 bytes, for which leaf_status was ST_OK, and append its body; answers where to write
+    the bytes, NULL if there is no memory."""
     cdef size_t words = (b.len - at) >> 3
     cdef size_t bytes = (n + 7) & ~<size_t>7
     cdef char* body
-    if leaf_status(b, at, n) != ST_OK or buf_reserve(b, bytes) != ST_OK:
+    if buf_reserve(b, bytes) != ST_OK:
         return NULL
     body = b.data + b.len
-    if bytes:
-        store64(body + bytes - 8, 0)
+    store64(body + bytes - 8, 0)                               # the padding
     b.len += bytes
     set_cell(b, at, i, cell_body(low, n, words))
     return body
@@ -662,7 +667,7 @@ cdef int row_add_binary(buf_t* b, size_t at, size_t i, const char* p, size_t n, 
 
 
 cdef int row_add_term(buf_t* b, size_t at, size_t i, cell_t c, const char* base) noexcept nogil:
-    """Copy a whole term in. `base` may point into the buffer itself only if there is room already."""
+    """Copy a whole term in. It must not stand in the buffer itself."""
     if term_is_text(c):
         set_flags(b, at, HAS_MARKS)
     elif (c & 0xFF) == LOW_FLOAT:
@@ -699,9 +704,9 @@ cdef int row_end(buf_t* b, size_t at) noexcept nogil:
 
 # ---- atoms
 #
-# The intern table: append-only. An atom is its number; entries stand in chunks that never move, so whoever has a cell reads
-# its text without the lock: the cell came to him through something that orders memory (a stripe's lock, the GIL), behind the
-# entry's writing. The lock guards the index from text to number, and appending.
+# The intern table: append-only. An atom is its number; entries stand in chunks that never move, so whoever has a cell
+# reads its text without the lock: the cell came to him through something that orders memory (a stripe's lock, the GIL),
+# behind the entry's writing. The lock guards the index from text to number, and appending.
 
 cdef enum:
     ATOMS_MAX = 1 << 24
@@ -854,6 +859,20 @@ cdef cell_t atom_intern(const char* text, size_t n) noexcept nogil:
                 slot[0] = ATOMS.count
     ts_lock_release(&ATOMS.lock)
     return c
+
+
+cdef int term_reseed(uint64_t seed) noexcept nogil:
+    """Another seed, for tests: as long as no table has rows. ST_OK or ST_NO_MEMORY (then the atoms are lost)."""
+    cdef uint32_t number
+    cdef atom_t* entry
+    ts_lock_acquire(&ATOMS.lock)
+    hash_seed(seed)
+    for number in range(ATOMS.count):
+        entry = atom_entry(cell_atom(number))
+        entry.hash = hash_bytes(entry.text, entry.n, LOW_ATOM)
+    cdef int status = atoms_widen()                            # builds the index anew
+    ts_lock_release(&ATOMS.lock)
+    return status
 
 
 cdef int term_init(uint64_t seed) noexcept nogil:

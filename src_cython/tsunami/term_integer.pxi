@@ -1,7 +1,7 @@
 # Integers of any size: sum, comparison, decimal text. Part of term.pxi's floor; the grammar stands there.
 #
-# Not a big-number library: update_counter needs sums and comparisons, replies need text. Sums and comparisons take linear
-# time. Decimal text takes quadratic time with a small constant: 0.1 s for 100,000 digits.
+# Not a big-number library: update_counter needs sums and comparisons, replies need text. Sums and comparisons take
+# linear time. Decimal text takes quadratic time with a small constant: 0.1 s for 100,000 digits.
 
 cdef extern from *:
     """
@@ -118,8 +118,8 @@ cdef int integer_close(buf_t* out, size_t at, bint negative, cell_t* result) noe
 cdef int int_add(
     cell_t a, const char* abase, cell_t b, const char* bbase, buf_t* out, size_t* at, cell_t* result
 ) noexcept nogil:
-    """a + b, of integers of any size. The sum is *result with the base out.data + *at, where its body is appended if it has
-    one. The operands must not stand in `out`."""
+    """a + b, of integers of any size. The sum is *result with the base out.data + *at, where its body is appended if it
+    has one. The operands must not stand in `out`."""
     cdef integer_t x, y
     cdef const integer_t* big = &x
     cdef const integer_t* small = &y
@@ -174,6 +174,7 @@ cdef int decimal_chunks(const integer_t* v, uint64_t** chunks, size_t* count) no
     if words == NULL:
         return ST_NO_MEMORY
     chunks[0] = words
+    chunks[0][0] = 0
     words += room
     for i in range(n):
         words[i] = integer_word(v, i)
@@ -205,7 +206,7 @@ cdef int term_big_decimal(cell_t c, const char* base, buf_t* out) noexcept nogil
     status = decimal_chunks(&v, &chunks, &count)
     if status != ST_OK:
         return status
-    count -= 1
+    count -= 1                                                 # there is one at least: the integer has 9 bytes or more
     status = decimal_chunk(out, chunks[count], 1)
     while count and status == ST_OK:
         count -= 1

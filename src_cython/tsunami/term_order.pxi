@@ -1,7 +1,7 @@
 # The order-preserving form of a term: memcmp of two forms IS Erlang's term order. Part of term.pxi's floor.
 #
-# It is what ordered tables keep as keys, and how the keys of maps are put in order. It is not a term: it cannot be read back.
-# Where an order does not tell two terms apart (1 and 1.0; "ab" and b"ab"), their forms are equal.
+# It is what ordered tables keep as keys, and how the keys of maps are put in order. It is not a term: it cannot be read
+# back. Where an order does not tell two terms apart (1 and 1.0; "ab" and b"ab"), their forms are equal.
 #
 #    form = tag byte, then
 #      number     exponent and mantissa, see number_form; the tag is the sign
@@ -15,8 +15,8 @@
 #    text = the bytes, 00 written as 00 FF; then 00 r, where r is how many bits of the last byte count
 #
 # A form ends by itself, so that no form is the beginning of another, and forms stand one behind the other without marks
-# between them. The terminator of a text works bit by bit: 00 r sorts before 00 FF and before any byte that is not 00, and of two
-# strings with equal bytes the one with fewer bits is the prefix of the other.
+# between them. The terminator of a text works bit by bit: 00 r sorts before 00 FF and before any byte that is not 00,
+# and of two strings with equal bytes the one with fewer bits is the prefix of the other.
 #
 # The *exact* form, for keys of maps, differs in numbers alone: every integer before every float, -0.0 before 0.0.
 
@@ -94,9 +94,10 @@ cdef int form_atom(buf_t* out, cell_t c) noexcept nogil:
 
 # ---- numbers
 #
-# |x| = 1.m * 2^e. The tag is the sign; then e; then m in groups of 7 bits from the top, each with a bit below it that says
-# whether more groups follow; m's trailing zeros are left out. Of two numbers with one mantissa the prefix of the other the
-# longer is the greater, which is what the bit below says. All bytes behind the tag are complemented for negative numbers.
+# |x| = 1.m * 2^e. The tag is the sign; then e; then m in groups of 7 bits from the top, each with a bit below it that
+# says whether more groups follow; m's trailing zeros are left out. Of two numbers with one mantissa the prefix of the
+# other the longer is the greater, which is what the bit below says. All bytes behind the tag are complemented for
+# negative numbers.
 
 cdef void form_exponent(buf_t* out, int64_t e, int flip) noexcept nogil:
     """Needs 6 bytes of room."""
@@ -136,7 +137,8 @@ cdef int form_int(buf_t* out, int64_t value) noexcept nogil:
     if value == 0:
         return form_byte(out, FORM_ZERO)
     e = top_bit(m)
-    return form_number(out, FORM_NEGATIVE if value < 0 else FORM_POSITIVE, 0xFF if value < 0 else 0, e, m << (63 - e) << 1)
+    m = m << (63 - e) << 1
+    return form_number(out, FORM_NEGATIVE, 0xFF, e, m) if value < 0 else form_number(out, FORM_POSITIVE, 0, e, m)
 
 
 cdef int form_zero(buf_t* out, bint exact, bint minus) noexcept nogil:
@@ -229,8 +231,8 @@ cdef int form_port(buf_t* out, const cell_t* cells) noexcept nogil:
 
 
 cdef int form_ref(buf_t* out, const cell_t* cells, size_t n, bint exact) noexcept nogil:
-    """The words are one number, its last word the most significant; words that are missing count as 0. The exact form ends in
-    how many there are, so that no two references that are not =:= share it."""
+    """The words are one number, its last word the most significant; words that are missing count as 0. The exact form
+    ends in how many there are, so that no two references that are not =:= share it."""
     cdef size_t count = n - 2
     cdef int status = form_byte(out, FORM_REF)
     while n > 2 and cells[n - 1] == 0:
@@ -257,8 +259,8 @@ cdef int form_export(buf_t* out, const cell_t* cells) noexcept nogil:
 
 
 cdef int form_local(buf_t* out, const cell_t* cells, bint exact) noexcept nogil:
-    """Of a local fun what stands before the captured values; those are the elements of its last cell. The exact form has the
-    uniq, which decides =:=, in the old uniq's place."""
+    """Of a local fun what stands before the captured values; those are the elements of its last cell. The exact form
+    has the uniq, which decides =:=, in the old uniq's place."""
     cdef int status = form_byte(out, FORM_FUN_LOCAL)
     if status == ST_OK:
         status = form_atom(out, cells[1])
