@@ -39,6 +39,8 @@ def parse(data: bytes, /) -> tuple[list[list[bytes]], int]: ... # requests in da
 
 class ProtocolError(ValueError): ...                            # str() is Redis's text: "Protocol error: invalid bulk length"
 
+def now_ms() -> int: ...          # ms since 1970, by the clock of deadlines
+
 # states of Conn.run()
 NEED_DATA: Final[int]     # everything is answered
 COLD: Final[int]          # a cold command stands first: command() it, write() its reply, done()
@@ -62,6 +64,7 @@ class Plane:
     slow_us: int                  # SLOWLOG threshold for hot commands; -1: none
     def disable(self, name: str) -> None: ...       # this command is always cold; KeyError if it is not hot
     def enable(self, name: str) -> None: ...
+    def expire(self, now_ms: int, budget: int = ..., /) -> tuple[int, int, int]: ...  # rows erased, worst lateness in ms, rows with a deadline left
     def hot_names(self) -> frozenset[str]: ...      # commands with a native implementation, lower case
     def take_slow(self) -> list[tuple[int, int, list[bytes]]]: ...  # hot commands of slow_us or more since the last call: conn id, us, argv
     def counters(self) -> dict[str, int]: ...       # commands, connections, bytes_in, bytes_out, keyspace_hits, keyspace_misses, ...

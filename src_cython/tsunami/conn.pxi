@@ -312,6 +312,11 @@ cdef int conn_run(conn_t* c, out_t* o, uint64_t until) noexcept nogil:
 
 # ---- the Plane
 
+def now_ms():
+    """Give the time by the clock that deadlines are measured with: ms since 1970."""
+    return clock_ms()
+
+
 @cython.final
 cdef class Plane:
     """What all connections of one server share: the tables behind the databases, limits, counters, and which commands are hot."""
@@ -441,6 +446,21 @@ cdef class Plane:
         if index < 0:
             raise KeyError(name)
         return index
+
+    def expire(self, uint64_t now_ms, size_t budget=20_000, /):
+        """Erase what is due in the databases, about budget rows: (rows erased, by how many ms the latest was late, rows with a deadline left)."""
+        cdef int i
+        cdef size_t erased = 0
+        cdef uint64_t late = 0, latest = 0, left = 0
+        for i in range(DATABASES):
+            if table_volatile(self.p.dbs[i]) == 0:
+                continue
+            if erased < budget:
+                late = 0
+                erased += table_expire(self.p.dbs[i], now_ms, budget - erased, &late)
+                latest = late if late > latest else latest
+            left += table_volatile(self.p.dbs[i])
+        return erased, latest, left
 
     def hot_names(self):
         """Give the names, in lower case, of the commands that have a native implementation."""

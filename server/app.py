@@ -1,0 +1,395 @@
+"""The app: what listens, lets clients in, does what must be done from time to time, and stops gracefully.
+
+What it is: the one object that knows the settings, the plane, the sessions and the transport, and brings them together; everything that
+has a time of its own (expiry, idle clients, the grace period of a stop) is a timer here.
+
+What it is not: it moves no bytes (transport.py) and carries out no command (session.py).
+
+What must stay true:
+
+1. start() either listens on everything that was asked for, or raises and has left nothing open.
+2. A stop answers what has arrived, sends it, and then closes; after the grace period it closes all the same.
+3. Rows whose deadline has passed are erased EXPIRE_EVERY_S or, while no row has one, EXPIRE_LOOK_S later at the latest, as far as the loop
+   is on time; how late they were is measured (expire_late_ms).
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from tsunami import _wire, keyspace
+from tsunami_server import commands  # noqa: F401  fills the registry
+from tsunami_server.config import Config
+from tsunami_server.session import Session
+from tsunami_server.shared import Shared
+from tsunami_server.transport import Client, NativeTransport, StreamTransport, is_loopback
+
+log = logging.getLogger("tsunami")
+
+EXPIRE_EVERY_S: Final = 0.010
+EXPIRE_LOOK_S: Final = 0.040  # while no row has a deadline: within this time the first one is noticed
+EXPIRE_BUDGET: Final = 2_000  # rows at once; more are left to the next turn of the loop
+DRAIN_LOOK_S: Final = 0.005
+LINGER_S: Final = 0.2  # after the last reply: how long a peer may take to close its side
+SPARE_DESCRIPTORS: Final = 32
+
+DENIED: Final = (
+    "DENIED Tsunami is running in protected mode because protected mode is enabled and no password is set for the default user. "
+    "In this mode connections are only accepted from the loopback interface. If you want to connect from external computers to "
+    "Tsunami you may adopt one of the following solutions: 1) Just disable protected mode sending the command "
+    "'CONFIG SET protected-mode no' from the loopback interface by connecting to Tsunami from the same host the server is running, "
+    "however MAKE SURE Tsunami is not publicly accessible from internet if you do so. 2) If you started the server manually just "
+    "for testing, restart it with the '--protected-mode no' option. 3) Set up an authentication password for the default user, "
+    "with the '--requirepass' option. NOTE: You only need to do one of the above things in order for the server to start accepting "
+    "connections from the outside."
+)
+FULL_HOUSE: Final = "ERR max number of clients reached"
+
+
+class App:
+    """A server that is being started, runs, or stops."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.plane = _wire.Plane([keyspace(db) for db in range(16)])
+        self.shared = Shared()
+        self.clients: dict[int, Client] = {}  # by session id
+        self.selector: _wire.NativeSelector | None = None
+        self.active_expire = True
+        self.expired_keys = 0
+        self.expire_late_ms = 0
+        self.rejected_connections = 0
+        self.started_ms = self.now_ms()
+        self.tcp_port = 0
+        self.addresses: list[str] = []  # host:port and paths that are listened on
+        self.stopped = asyncio.Event()
+        self._transport: NativeTransport | StreamTransport | None = None
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._over_since: dict[int, float] = {}  # sessions above the soft output limit
+        self._stopping: asyncio.Task[None] | None = None
+        self._unix_path = ""
+        config.on_change = self._configure
+        self._configure(frozenset())
+
+    # ---- start and stop
+
+    def make_loop(self) -> asyncio.AbstractEventLoop:
+        """A new loop of the kind that the setting `io` asks for."""
+        io = self.config.text("io")
+        if io == "asyncio" or (io == "auto" and sys.platform != "linux"):
+            return asyncio.SelectorEventLoop()
+        self.selector = _wire.NativeSelector(self.plane)
+        return asyncio.SelectorEventLoop(self.selector)
+
+    async def start(self) -> None:
+        """Listen. OSError if an address cannot be had; then nothing is left open."""
+        loop = asyncio.get_running_loop()
+        self._reserve_descriptors()
+        sockets = list(self._open_sockets())
+        if self.selector is not None:
+            self._transport = NativeTransport(self, loop, self.selector)
+        else:
+            self._transport = StreamTransport(self, loop)
+        for sock in sockets:
+            await self._transport.listen(sock)
+        self._every("expire", self._expire, EXPIRE_LOOK_S)
+        self._every("watch", self._watch, 1 / self.config.integer("hz"))
+        for address in self.addresses:
+            log.info("ready to accept connections on %s", address)
+
+    def shutdown(self) -> None:
+        """Begin to stop; returns at once. `stopped` is set when all is closed."""
+        if self._stopping is None:
+            self._stopping = asyncio.get_running_loop().create_task(self.stop())
+
+    async def stop(self) -> None:
+        """Take no more connections, answer what has arrived, and close."""
+        if self._transport is None:
+            self.stopped.set()
+            return
+        log.info("stopping")
+        self._transport.stop_listening()
+        if self._unix_path:
+            with contextlib.suppress(OSError):
+                os.unlink(self._unix_path)
+            self._unix_path = ""
+        for timer in self._timers.values():
+            timer.cancel()
+        grace = time.monotonic() + self.config.integer("shutdown-timeout")
+        await self._drain(grace)
+        for client in list(self.clients.values()):
+            client.end()
+        self._transport.close()
+        self._transport = None
+        log.info("stopped")
+        self.stopped.set()
+
+    async def _drain(self, grace: float) -> None:
+        """Until every client has its replies; then close our side, and give each a moment to close its own.
+
+        Closing a socket on which unread requests have arrived resets the connection, and replies under way would be lost with it.
+        """
+        await asyncio.sleep(DRAIN_LOOK_S)  # what has arrived is taken in by the loop meanwhile
+        while time.monotonic() < grace and not all(client.quiet() for client in self.clients.values()):
+            await asyncio.sleep(DRAIN_LOOK_S)
+        for client in list(self.clients.values()):
+            client.half_close()
+        grace = min(grace, time.monotonic() + LINGER_S)
+        while self.clients and time.monotonic() < grace:
+            await asyncio.sleep(DRAIN_LOOK_S)
+
+    # ---- what sessions ask (session.Host)
+
+    def now_ms(self) -> int:
+        return _wire.now_ms()
+
+    def now_us(self) -> int:
+        return time.time_ns() // 1000
+
+    def close_client(self, session: Session, /) -> None:
+        client = self.clients.get(session.id)
+        if client is not None:
+            client.end()
+
+    # ---- what transports ask (transport.Host)
+
+    @property
+    def keepalive_s(self) -> int:
+        return self.config.integer("tcp-keepalive")
+
+    def refusal(self, peer: str, unix: bool, /) -> _wire.Error | None:
+        if len(self.clients) >= self.config.integer("maxclients"):
+            self.rejected_connections += 1
+            return _wire.Error(FULL_HOUSE)
+        open_house = self.config.flag("protected-mode") and not self.config.text("requirepass")
+        if open_house and not unix and not is_loopback(peer):
+            self.rejected_connections += 1
+            return _wire.Error(DENIED)
+        return None
+
+    def opened(self, client: Client, /) -> Session:
+        session = Session(self, client.conn, client.peer, client.local)
+        session.fd = client.fd
+        session.unix = client.unix
+        self.clients[session.id] = client
+        return session
+
+    def closed(self, client: Client, /) -> None:
+        self.clients.pop(client.session.id, None)
+        self._over_since.pop(client.session.id, None)
+
+    # ---- from time to time
+
+    def _every(self, name: str, work: Callable[[], float | None], seconds: float) -> None:
+        """Call work now and then; what it answers, if anything, is the time until the next call."""
+
+        def turn() -> None:
+            try:
+                pause = work()
+            except Exception:
+                log.exception("%s failed; it goes on", name)
+                pause = None
+            if self._stopping is None:
+                self._timers[name] = loop.call_later(seconds if pause is None else pause, turn)
+
+        loop = asyncio.get_running_loop()
+        self._timers[name] = loop.call_later(seconds, turn)
+
+    def _expire(self) -> float:
+        """Erase what is due; more often while there are rows with a deadline, at once again while there is more to erase."""
+        if not self.active_expire:
+            return EXPIRE_LOOK_S
+        erased, late_ms, left = self.plane.expire(self.now_ms(), EXPIRE_BUDGET)
+        self.expired_keys += erased
+        self.expire_late_ms = max(self.expire_late_ms, late_ms)
+        if erased >= EXPIRE_BUDGET:
+            return 0
+        return EXPIRE_EVERY_S if left else EXPIRE_LOOK_S
+
+    def _watch(self) -> float:
+        """Idle clients, clients that do not read, slow hot commands."""
+        now_ms, timeout_ms = self.now_ms(), self.config.integer("timeout") * 1000
+        _, soft, seconds = self.config.output_limit("normal")
+        for client in list(self.clients.values()):
+            if timeout_ms and client.task is None and now_ms - client.conn.active_ms > timeout_ms:
+                client.end()
+            elif soft and seconds and self._over_for(client, soft) >= seconds:
+                log.warning("client %d closed: its output limit", client.session.id)
+                client.end()
+        for conn_id, usec, argv in self.plane.take_slow():
+            session = self.shared.sessions.get(conn_id)
+            if session is not None:
+                self.shared.note_slow(argv, usec, now_ms, session, self.config.integer("slowlog-max-len"))
+        return 1 / self.config.integer("hz")
+
+    def _over_for(self, client: Client, soft: int) -> float:
+        """For how many seconds the client's unsent output has been above the soft limit."""
+        if client.unsent() <= soft:
+            self._over_since.pop(client.session.id, None)
+            return 0
+        now = time.monotonic()
+        return now - self._over_since.setdefault(client.session.id, now)
+
+    # ---- settings
+
+    def _configure(self, changed: frozenset[str]) -> None:
+        """Bring the settings to where they are in force; those read when they are needed are not here."""
+        config, plane = self.config, self.plane
+        plane.max_bulk = config.integer("proto-max-bulk-len")
+        plane.max_query = config.integer("client-query-buffer-limit")
+        plane.soft_query = config.integer("client-query-mark")
+        plane.soft_output = config.integer("client-output-mark")
+        plane.hard_output = config.output_limit("normal")[0]
+        plane.auth_required = bool(config.text("requirepass"))
+        plane.slow_us = config.integer("slowlog-log-slower-than")
+        if "loglevel" in changed:
+            log.setLevel(LEVELS[config.text("loglevel")])
+
+    # ---- sockets
+
+    def _open_sockets(self) -> Iterator[socket.socket]:
+        opened: list[socket.socket] = []
+        try:
+            opened += self._open_tcp()
+            if path := self.config.text("unixsocket"):
+                opened.append(self._open_unix(path))
+        except BaseException:
+            for sock in opened:
+                sock.close()
+            raise
+        if not opened:
+            raise OSError("nothing to listen on: neither bind nor unixsocket is set")
+        yield from opened
+
+    def _open_tcp(self) -> list[socket.socket]:
+        """One socket for each address; with port 0 the first takes a free port and the others take the same."""
+        opened: list[socket.socket] = []
+        port = self.config.integer("port")
+        for word in self.config.text("bind").split():
+            for host in ("0.0.0.0", "::") if word.lstrip("-") == "*" else (word.lstrip("-"),):
+                try:
+                    sock = listening(host, port, self.config.integer("tcp-backlog"))
+                except OSError as error:
+                    if (word.startswith("-") or word == "*") and opened:
+                        continue
+                    for each in opened:
+                        each.close()
+                    raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
+                opened.append(sock)
+                port = port or sock.getsockname()[1]
+                self.addresses.append(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        self.tcp_port = port
+        return opened
+
+    def _open_unix(self, path: str) -> socket.socket:
+        remove_stale(path)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            sock.bind(path)
+            if permissions := int(self.config.text("unixsocketperm"), 8):
+                os.chmod(path, permissions)
+            sock.listen(self.config.integer("tcp-backlog"))
+        except OSError as error:
+            sock.close()
+            raise OSError(error.errno, f"cannot listen on {path}: {error.strerror or error}") from error
+        self._unix_path = path
+        self.addresses.append(path)
+        return sock
+
+    def _reserve_descriptors(self) -> None:
+        """As many descriptors as maxclients needs, if the system allows it; else fewer clients."""
+        try:
+            import resource
+        except ImportError:  # no limits of that kind here
+            return
+        wanted = self.config.integer("maxclients") + SPARE_DESCRIPTORS
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft == resource.RLIM_INFINITY or soft >= wanted:
+            return
+        granted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if soft < wanted:
+            clients = max(1, soft - SPARE_DESCRIPTORS)
+            log.warning("maxclients is %d: the limit of open files, %d, allows no more", clients, soft)
+            self.config.set_many({"maxclients": str(clients)})
+
+
+LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "verbose": logging.INFO,
+    "notice": logging.INFO,
+    "warning": logging.WARNING,
+}
+
+
+def listening(host: str, port: int, backlog: int) -> socket.socket:
+    family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+        0
+    ]
+    sock = socket.socket(family, kind, proto)
+    try:
+        sock.setblocking(False)
+        if os.name == "posix":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+        sock.listen(backlog)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def remove_stale(path: str) -> None:
+    """Remove a socket that a server has left behind; one that somebody still listens on stays."""
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            return
+    except OSError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            os.unlink(path)
+
+
+# ---- running as a program
+
+
+def run(config: Config) -> int:
+    """Serve until a signal or SHUTDOWN says stop. The exit status: 0, or 1 if the server could not listen."""
+    app = App(config)
+    loop = app.make_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        return loop.run_until_complete(_serve(app))
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+async def _serve(app: App) -> int:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, app.shutdown)
+    try:
+        await app.start()
+    except OSError as error:
+        log.error("%s", error.strerror or error)
+        return 1
+    await app.stopped.wait()
+    return 0

@@ -1,0 +1,255 @@
+"""Settings: each once, with its name, its form, its default, and whether it may be changed while the server runs.
+
+What it is: the table SETTINGS, and Config, the values in force. The command line, CONFIG GET and CONFIG SET, and the manual all read the
+table.
+
+What it is not: it applies nothing. Whoever must act on a change (the app) is told of it: `on_change`.
+
+What must stay true:
+
+1. Names are Redis's wherever Redis has the setting; values are kept as the text that CONFIG GET shows.
+2. set_many changes all or nothing.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+Parse = Callable[[str], str]  # what was written -> what CONFIG GET shows; ValueError with Redis's reason
+
+
+class ConfigError(ValueError):
+    """A setting that does not exist, cannot be changed, or cannot have this value: `name` and `reason`."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.name = name
+        self.reason = reason
+
+
+# ---- forms of values
+
+
+def number(least: int, most: int) -> Parse:
+    def parse(text: str) -> str:
+        try:
+            value = int(text, 10)
+        except ValueError:
+            raise ValueError("argument couldn't be parsed into an integer") from None
+        if not least <= value <= most:
+            raise ValueError(f"argument must be between {least} and {most} inclusive")
+        return str(value)
+
+    return parse
+
+
+UNITS: Final = {"": 1, "b": 1, "k": 1000, "kb": 1 << 10, "m": 10**6, "mb": 1 << 20, "g": 10**9, "gb": 1 << 30}
+
+
+def bytes_of(text: str) -> int:
+    """Redis's memory values: 100, 64kb (of 1024), 64k (of 1000), 1gb."""
+    digits = text.rstrip("bBkKmMgG")
+    unit = UNITS.get(text[len(digits) :].lower())
+    if unit is None or not (digits.isascii() and digits.isdecimal()):
+        raise ValueError("argument must be a memory value")
+    return int(digits) * unit
+
+
+def memory(least: int = 0, most: int = 1 << 48) -> Parse:
+    def parse(text: str) -> str:
+        value = bytes_of(text)
+        if not least <= value <= most:
+            raise ValueError(f"argument must be between {least} and {most} inclusive")
+        return str(value)
+
+    return parse
+
+
+def choice(*words: str) -> Parse:
+    def parse(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError(f"argument(s) must be one of the following: {', '.join(words)}")
+        return text.lower()
+
+    return parse
+
+
+def yes_no(text: str) -> str:
+    if text.lower() not in ("yes", "no"):
+        raise ValueError("argument must be 'yes' or 'no'")
+    return text.lower()
+
+
+def octal(text: str) -> str:
+    try:
+        value = int(text, 8)
+    except ValueError:
+        raise ValueError("argument couldn't be parsed into an integer") from None
+    if not 0 <= value <= 0o777:
+        raise ValueError("argument must be between 0 and 777 inclusive")
+    return f"{value:o}"
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+OUTPUT_CLASSES: Final = {"normal": "normal", "slave": "slave", "replica": "slave", "pubsub": "pubsub"}
+OUTPUT_LIMITS: Final = "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60"
+
+
+def output_limits(text: str) -> str:
+    """class hard soft seconds, for one class or several; those that are not named keep their defaults."""
+    parts = text.split()
+    if not parts or len(parts) % 4:
+        raise ValueError("Wrong number of arguments in buffer limit configuration.")
+    limits = {OUTPUT_LIMITS.split()[i]: OUTPUT_LIMITS.split()[i + 1 : i + 4] for i in range(0, 12, 4)}
+    for i in range(0, len(parts), 4):
+        name, hard, soft, seconds = parts[i : i + 4]
+        if name.lower() not in OUTPUT_CLASSES:
+            raise ValueError("Invalid client class specified in buffer limit configuration.")
+        try:
+            limits[OUTPUT_CLASSES[name.lower()]] = [
+                str(bytes_of(hard)),
+                str(bytes_of(soft)),
+                number(0, 1 << 31)(seconds),
+            ]
+        except ValueError:
+            raise ValueError("Error in hard, soft or soft_seconds setting in buffer limit configuration.") from None
+    return " ".join(f"{name} {' '.join(values)}" for name, values in limits.items())
+
+
+# ---- the table
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    name: str
+    parse: Parse
+    default: str
+    mutable: bool
+    summary: str
+
+
+MB: Final = 1 << 20
+
+SETTINGS: Final[Mapping[str, Setting]] = {
+    setting.name: setting
+    for setting in (
+        # -- where to listen
+        Setting("port", number(0, 65535), "6379", False, "TCP port; 0 takes one that is free"),
+        Setting("bind", words, "127.0.0.1 -::1", False,
+                "addresses to listen on; * is all of them; - before one: not available is no error; empty: no TCP"),
+        Setting("unixsocket", str, "", False, "path of a Unix socket to listen on as well"),
+        Setting("unixsocketperm", octal, "0", False, "its permissions, octal; 0 leaves them to the umask"),
+        Setting("tcp-backlog", number(0, 1 << 31), "511", False, "connections that may wait to be accepted"),
+        Setting("io", choice("auto", "native", "asyncio"), "auto", False,
+                "how sockets are served: by the native selector (Linux), or by asyncio's own means"),
+        # -- who may come in
+        Setting("requirepass", str, "", True, "password; without one nobody needs to authenticate"),
+        Setting("protected-mode", yes_no, "yes", True, "while there is no password, serve only clients of this machine"),
+        Setting("maxclients", number(1, 1 << 32), "10000", True, "connections at the same time"),
+        Setting("timeout", number(0, 1 << 31), "0", True, "close a connection after so many idle seconds; 0: never"),
+        Setting("tcp-keepalive", number(0, 1 << 31), "300", True, "seconds between probes of a silent peer; 0: none"),
+        Setting("enable-debug-command", choice("yes", "no", "local"), "local", False, "who may use DEBUG"),
+        # -- how much of everything
+        Setting("proto-max-bulk-len", memory(MB), str(512 * MB), True, "the longest argument, and the longest string"),
+        Setting("client-query-buffer-limit", memory(MB), str(1024 * MB), True,
+                "close a connection that has sent so much of a request without finishing it"),
+        Setting("client-output-buffer-limit", output_limits, OUTPUT_LIMITS, True,
+                "class, hard limit, soft limit, seconds: close a connection with so much unread output; 0: never"),
+        Setting("client-output-mark", memory(4096), str(MB), True,
+                "while a connection has more unread output than this its commands wait"),
+        Setting("client-query-mark", memory(16384), str(64 * MB), True,
+                "how much more of its requests is received meanwhile"),
+        Setting("databases", number(16, 16), "16", False, "databases for SELECT"),
+        Setting("maxmemory", number(0, 0), "0", False, "no limit: Tsunami evicts nothing"),
+        Setting("maxmemory-policy", choice("noeviction"), "noeviction", False, "Tsunami evicts nothing"),
+        # -- what is kept on disk
+        Setting("save", choice(""), "", False, "no snapshots"),
+        Setting("appendonly", choice("no"), "no", False, "no log"),
+        # -- what is watched
+        Setting("slowlog-log-slower-than", number(-1, 1 << 62), "10000", True, "microseconds; -1: log nothing"),
+        Setting("slowlog-max-len", number(0, 1 << 31), "128", True, "entries that SLOWLOG keeps"),
+        Setting("latency-monitor-threshold", number(0, 1 << 31), "0", True, "milliseconds; 0: watch nothing"),
+        Setting("loglevel", choice("debug", "verbose", "notice", "warning"), "notice", True, "what is logged"),
+        Setting("hz", number(1, 500), "10", True, "how often a second idle and slow connections are looked for"),
+        Setting("shutdown-timeout", number(0, 1 << 31), "10", True,
+                "seconds in which clients may receive their last replies when the server stops"),
+    )
+}  # fmt: skip
+
+
+class Config:
+    """The settings in force.
+
+    >>> config = Config({"port": "7000", "maxclients": "50"})
+    >>> config.integer("port"), config.text("bind"), config.flag("protected-mode")
+    (7000, '127.0.0.1 -::1', True)
+    >>> config.set_many({"client-query-buffer-limit": "2mb"})
+    >>> config.text("client-query-buffer-limit")
+    '2097152'
+    """
+
+    def __init__(self, values: Mapping[str, str] | None = None) -> None:
+        self._values = {setting.name: setting.default for setting in SETTINGS.values()}
+        self.on_change: Callable[[frozenset[str]], None] = lambda names: None
+        for name, text in (values or {}).items():
+            self._values[name] = parsed(name, text)
+
+    @classmethod
+    def of(cls, settings: Mapping[str, object]) -> "Config":
+        """Settings as keyword arguments: underscores for hyphens, numbers, booleans and lists as they are."""
+        return cls({name.replace("_", "-"): spelled(value) for name, value in settings.items()})
+
+    def names(self) -> Iterable[str]:
+        return SETTINGS.keys()
+
+    def text(self, name: str, /) -> str:
+        """The value as CONFIG GET shows it. KeyError if there is no such setting."""
+        return self._values[name]
+
+    def integer(self, name: str, /) -> int:
+        return int(self._values[name])
+
+    def flag(self, name: str, /) -> bool:
+        return self._values[name] == "yes"
+
+    def output_limit(self, client_class: str) -> tuple[int, int, int]:
+        """Hard limit, soft limit and seconds of a class of clients; 0: none."""
+        parts = self._values["client-output-buffer-limit"].split()
+        at = parts.index(client_class)
+        hard, soft, seconds = (int(part) for part in parts[at + 1 : at + 4])
+        return hard, soft, seconds
+
+    def set_many(self, pairs: Mapping[str, str], /) -> None:
+        """Change settings, all of them or none. ConfigError."""
+        new = {}
+        for name, text in pairs.items():
+            new[name] = parsed(name, text)
+            if not SETTINGS[name].mutable and new[name] != self._values[name]:
+                raise ConfigError(name, "can't set immutable config")
+        old = self._values
+        self._values = {**old, **new}
+        try:
+            self.on_change(frozenset(new))
+        except BaseException:
+            self._values = old
+            raise
+
+
+def parsed(name: str, text: str) -> str:
+    if name not in SETTINGS:
+        raise ConfigError(name, "there is no such setting")
+    try:
+        return SETTINGS[name].parse(text)
+    except ValueError as error:
+        raise ConfigError(name, str(error)) from None
+
+
+def spelled(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, value))
+    return str(value)

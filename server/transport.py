@@ -1,0 +1,428 @@
+"""Sockets and tsunami._wire.Conn: two ways to move the bytes between them.
+
+    NativeTransport    the loop's selector serves the sockets itself (tsunami._wire.NativeSelector); only cold commands come here
+    StreamTransport    asyncio's own transports, through BufferedProtocol: any loop, uvloop included, and platforms without epoll
+
+What it is: accepting, answering cold commands one after the other, closing.
+
+What it is not: it knows no command, and of the session only execute(), closing and closed().
+
+What must stay true:
+
+1. While a cold command is unanswered nothing behind it is run; everybody else goes on.
+2. Every session that was opened is closed, exactly once, whatever ends its connection; then its awaited command is cancelled.
+3. Both ways answer the same bytes with the same bytes. The tests run over both.
+"""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import socket
+import time
+from collections.abc import Awaitable
+from typing import Final, Protocol
+
+from tsunami import _wire
+from tsunami_server.session import Session
+
+log = logging.getLogger("tsunami")
+
+ACCEPT_AT_ONCE: Final = 64
+ACCEPT_PAUSE_S: Final = 0.5  # after the process ran out of descriptors
+TURN_S: Final = 0.001  # of one client's cold commands, before the loop goes on
+TURN_US: Final = 1000
+PLATFORM_KEEPALIVE: Final = getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", None))
+
+
+class Host(Protocol):
+    """What a transport asks of the app."""
+
+    plane: _wire.Plane
+
+    def refusal(self, peer: str, unix: bool, /) -> _wire.Error | None: ...  # why this peer is not served
+    def opened(self, client: "Client", /) -> Session: ...
+    def closed(self, client: "Client", /) -> None: ...
+    @property
+    def keepalive_s(self) -> int: ...
+
+
+class Transport(Protocol):
+    def listen(self, sock: socket.socket, /) -> Awaitable[None]: ...
+    def stop_listening(self) -> None: ...
+
+
+class Client:
+    """One connection: answers its cold commands. A subclass for each transport moves the bytes."""
+
+    def __init__(self, host: Host, loop: asyncio.AbstractEventLoop, peer: str, local: str, unix: bool, fd: int) -> None:
+        self.host = host
+        self.loop = loop
+        self.conn = _wire.Conn(host.plane)
+        self.peer = peer
+        self.local = local
+        self.unix = unix
+        self.fd = fd
+        self.ended = False
+        self.task: asyncio.Task[None] | None = None
+        self.session = host.opened(self)
+
+    # -- what the app asks
+
+    def quiet(self) -> bool:
+        """Nothing is being answered and nothing waits to be sent."""
+        return self.task is None and self.unsent() == 0
+
+    def unsent(self) -> int:
+        return self.conn.output_size()
+
+    def end(self) -> None:
+        """Close the connection now; what was not sent is lost."""
+        if self.ended:
+            return
+        self.ended = True
+        if self.task is not None:
+            self.task.cancel()
+        self._close()
+        self.session.closed()
+        self.host.closed(self)
+
+    def flush(self) -> None:
+        """Send what has been written outside of an answer, and go on reading."""
+        raise NotImplementedError
+
+    def half_close(self) -> None:
+        """Tell the peer that nothing more will come."""
+        raise NotImplementedError
+
+    def _close(self) -> None:
+        raise NotImplementedError
+
+    # -- cold commands
+
+    def _answer(self) -> int:
+        """Answer cold commands, the first of which has been met, until another state is reached or the turn is over.
+
+        The result is that state; COLD if the turn ended before the next one or while one is awaited.
+        """
+        until = time.monotonic() + TURN_S
+        state = _wire.COLD
+        while state == _wire.COLD and not self.ended:
+            reply = self.session.execute(self.conn.command())
+            if isinstance(reply, Awaitable):
+                self.task = self.loop.create_task(self._answer_later(reply))
+                return state
+            self._reply(reply)
+            state = self.conn.run(TURN_US)
+            if state == _wire.COLD and time.monotonic() > until:
+                self.loop.call_soon(self._next_turn)
+                return state
+        return state
+
+    async def _answer_later(self, awaited: Awaitable[object]) -> None:
+        reply = await awaited
+        self.task = None
+        if not self.ended:
+            self._reply(reply)
+            self.flush()
+
+    def _next_turn(self) -> None:
+        if not self.ended:
+            self._answered(self._answer())
+
+    def _answered(self, state: int) -> None:
+        """Cold commands are done for now: send, and go on as the state demands."""
+        raise NotImplementedError
+
+    def _reply(self, reply: object) -> None:
+        try:
+            self.conn.write(reply)
+        except Exception:
+            log.exception("a reply that has no form in RESP")
+            self.conn.write(_wire.Error("ERR internal error"))
+        self.conn.done()
+        if self.session.closing:
+            self.conn.close()
+
+
+# ---- the native selector
+
+
+class NativeClient(Client):
+    def __init__(self, transport: "NativeTransport", sock: socket.socket, peer: str, local: str, unix: bool) -> None:
+        self.sock = sock
+        self.transport = transport
+        super().__init__(transport.host, transport.loop, peer, local, unix, sock.fileno())
+
+    def flush(self) -> None:
+        if not self.ended:
+            self.transport.selector.resume(self.fd)
+
+    def half_close(self) -> None:
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_WR)
+
+    def handed(self, state: int) -> None:
+        if state == _wire.COLD:
+            self._answered(self._answer())
+        else:
+            self.end()
+
+    def _answered(self, state: int) -> None:
+        self.flush()  # the selector does the rest, whatever the state
+
+    def _close(self) -> None:
+        self.transport.clients.pop(self.fd, None)
+        self.transport.selector.drop(self.fd)
+        self.sock.close()
+
+
+class NativeTransport:
+    """Accepts here; the selector reads, runs and writes, and hands over what needs Python."""
+
+    def __init__(self, host: Host, loop: asyncio.AbstractEventLoop, selector: _wire.NativeSelector) -> None:
+        self.host = host
+        self.loop = loop
+        self.selector = selector
+        self.clients: dict[int, NativeClient] = {}
+        self.listeners: list[socket.socket] = []
+        loop.add_reader(selector.signal, self._handed)
+
+    async def listen(self, sock: socket.socket, /) -> None:
+        self.listeners.append(sock)
+        self.loop.add_reader(sock.fileno(), self._accept, sock)
+
+    def stop_listening(self) -> None:
+        for sock in self.listeners:
+            self.loop.remove_reader(sock.fileno())
+            sock.close()
+        self.listeners.clear()
+
+    def close(self) -> None:
+        self.stop_listening()
+        self.loop.remove_reader(self.selector.signal)
+
+    def _handed(self) -> None:
+        for fd, state in self.selector.take():
+            client = self.clients.get(fd)
+            if client is not None:
+                client.handed(state)
+
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(ACCEPT_AT_ONCE):
+            try:
+                sock, address = listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._accept_failed(listener, error)
+                return
+            sock.setblocking(False)
+            try:
+                self._open(sock, address, listener.family == getattr(socket, "AF_UNIX", None))
+            except OSError:  # it is gone already
+                sock.close()
+
+    def _accept_failed(self, listener: socket.socket, error: OSError) -> None:
+        if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+            raise error
+        log.error("cannot accept connections: %s", error)
+        self.loop.remove_reader(listener.fileno())
+        self.loop.call_later(ACCEPT_PAUSE_S, self._accept_again, listener)
+
+    def _accept_again(self, listener: socket.socket) -> None:
+        if listener in self.listeners:
+            self.loop.add_reader(listener.fileno(), self._accept, listener)
+
+    def _open(self, sock: socket.socket, address: object, unix: bool) -> None:
+        peer, local = names(address, sock.getsockname(), unix)
+        refusal = self.host.refusal(peer, unix)
+        if refusal is not None:
+            with contextlib.suppress(OSError):
+                sock.send(_wire.encode(refusal))
+            sock.close()
+            return
+        if not unix:
+            prepare(sock, self.host.keepalive_s)
+        client = NativeClient(self, sock, peer, local, unix)
+        self.clients[client.fd] = client
+        self.selector.adopt(client.fd, client.conn)
+
+
+# ---- asyncio's transports
+
+
+class StreamClient(Client, asyncio.BufferedProtocol):
+    """Made when the connection is; `transport` is asyncio's."""
+
+    def __init__(self, host: Host, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, unix: bool) -> None:
+        self.transport = transport
+        self.choked = False  # asyncio holds more unsent output than its high mark
+        self.paused = False  # we have stopped reading
+        self.peer_ended = False
+        self.scheduled = False
+        sock = transport.get_extra_info("socket")
+        if not unix:
+            prepare(sock, host.keepalive_s)
+        address, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        transport.set_write_buffer_limits(high=host.plane.soft_output)
+        super().__init__(host, loop, *names(address, own, unix), unix, sock.fileno() if sock is not None else -1)
+
+    # -- asyncio calls
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self.conn.get_buffer(sizehint)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.conn.buffer_updated(nbytes)
+        self._go_on()
+
+    def eof_received(self) -> bool:
+        self.peer_ended = True
+        self._go_on()
+        return True  # what has been asked is still answered
+
+    def pause_writing(self) -> None:
+        self.choked = True
+
+    def resume_writing(self) -> None:
+        self.choked = False
+        self._go_on()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.end()
+
+    # -- reading and writing
+
+    def unsent(self) -> int:
+        return self.conn.output_size() + self.transport.get_write_buffer_size()
+
+    def flush(self) -> None:
+        self._go_on()
+
+    def half_close(self) -> None:
+        if self.transport.can_write_eof():
+            with contextlib.suppress(OSError, RuntimeError):
+                self.transport.write_eof()
+
+    def _close(self) -> None:
+        self.transport.abort()
+
+    def _go_on(self) -> None:
+        """Run what has come, unless a command is being answered or the reader is slow."""
+        self.scheduled = False
+        if self.ended:
+            return
+        if self.task is not None or self.choked:
+            self._send()
+            self._pause(self.conn.query_size() > self.host.plane.soft_query)
+            return
+        state = self.conn.run(TURN_US)
+        if state == _wire.COLD:
+            state = self._answer()
+        self._answered(state)
+
+    def _answered(self, state: int) -> None:
+        if self.ended:
+            return
+        self._send()
+        if state == _wire.CLOSING or (state == _wire.NEED_DATA and self.peer_ended):
+            self.transport.close()  # after what is unsent
+        elif state in (_wire.BUDGET, _wire.FULL) and not self.choked and not self.scheduled:
+            self.scheduled = True
+            self.loop.call_soon(self._go_on)
+        elif state == _wire.NEED_DATA:
+            self._pause(False)
+
+    def _send(self) -> None:
+        if self.conn.output_size():
+            self.transport.write(self.conn.take_output())
+        hard = self.host.plane.hard_output
+        if hard and self.unsent() > hard:
+            self.end()
+
+    def _pause(self, pause: bool) -> None:
+        if pause != self.paused and not self.transport.is_closing():
+            self.paused = pause
+            if pause:
+                self.transport.pause_reading()
+            else:
+                self.transport.resume_reading()
+
+
+class _Entrance(asyncio.Protocol):
+    """What asyncio makes before there is a connection: lets the client in, or says why not."""
+
+    def __init__(self, host: Host, loop: asyncio.AbstractEventLoop, unix: bool) -> None:
+        self.host = host
+        self.loop = loop
+        self.unix = unix
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        peer, _ = names(transport.get_extra_info("peername"), transport.get_extra_info("sockname"), self.unix)
+        refusal = self.host.refusal(peer, self.unix)
+        if refusal is not None:
+            transport.write(_wire.encode(refusal))
+            transport.close()
+            return
+        transport.set_protocol(StreamClient(self.host, self.loop, transport, self.unix))
+
+
+class StreamTransport:
+    """Serves through asyncio's servers and transports."""
+
+    def __init__(self, host: Host, loop: asyncio.AbstractEventLoop) -> None:
+        self.host = host
+        self.loop = loop
+        self.servers: list[asyncio.AbstractServer] = []
+
+    async def listen(self, sock: socket.socket, /) -> None:
+        unix = sock.family == getattr(socket, "AF_UNIX", None)
+        make = self.loop.create_unix_server if unix else self.loop.create_server
+        self.servers.append(await make(lambda: _Entrance(self.host, self.loop, unix), sock=sock))
+
+    def stop_listening(self) -> None:
+        for server in self.servers:
+            server.close()
+        self.servers.clear()
+
+    def close(self) -> None:
+        self.stop_listening()
+
+
+# ---- sockets
+
+
+def prepare(sock: socket.socket | None, keepalive_s: int) -> None:
+    """Send at once, and notice that a silent peer is gone. A socket that knows no such option is served without."""
+    if sock is None:
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if keepalive_s:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            if PLATFORM_KEEPALIVE is not None:
+                sock.setsockopt(socket.IPPROTO_TCP, PLATFORM_KEEPALIVE, keepalive_s)
+            if hasattr(socket, "TCP_KEEPINTVL"):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, keepalive_s // 3))
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+
+
+def names(peer: object, local: object, unix: bool) -> tuple[str, str]:
+    """Both ends as CLIENT LIST shows them."""
+    if unix:
+        path = local if isinstance(local, str) else ""
+        return f"{path}:0", f"{path}:0"
+    return address_text(peer), address_text(local)
+
+
+def address_text(address: object) -> str:
+    if not isinstance(address, tuple) or len(address) < 2:
+        return "?:0"
+    host, port = address[0], address[1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_loopback(peer: str) -> bool:
+    return peer.startswith(("127.", "[::1]", "[::ffff:127."))
