@@ -571,17 +571,18 @@ cdef class Table:
         cdef uint32_t slot = 0
         cdef PyObject* known
         self.settle()
-        known = PyDict_GetItem(self._slots, <size_t><void*>x)
-        if known != NULL:
-            slot = <object>known
-            if object_revive(&self.t.objects, slot):
-                return slot
-        if object_take(&self.t.objects, &slot) != ST_OK:
-            raise MemoryError
-        while <uint32_t>len(self._objects) <= slot:
-            self._objects.append(None)
-        self._objects[slot] = x
-        self._slots[<size_t><void*>x] = slot
+        with cython.critical_section(self):
+            known = PyDict_GetItem(self._slots, <size_t><void*>x)
+            if known != NULL:
+                slot = <object>known
+                if object_revive(&self.t.objects, slot):
+                    return slot
+            if object_take(&self.t.objects, &slot) != ST_OK:
+                raise MemoryError
+            while <uint32_t>len(self._objects) <= slot:
+                self._objects.append(None)
+            self._objects[slot] = x
+            self._slots[<size_t><void*>x] = slot
         return slot
 
     cdef int empty_trash(self) except -1:
@@ -589,12 +590,13 @@ cdef class Table:
         cdef uint32_t slot
         cdef object last
         while flag_load(&self.t.objects.trash_len) != 0 and object_discard(&self.t.objects, &slot):
-            last = self._objects[slot]
-            self._objects[slot] = None
-            if self._slots.get(<size_t><void*>last) == slot:
-                del self._slots[<size_t><void*>last]
-            object_vacate(&self.t.objects, slot)
-            del last
+            with cython.critical_section(self):
+                last = self._objects[slot]
+                self._objects[slot] = None
+                if self._slots.get(<size_t><void*>last) == slot:
+                    del self._slots[<size_t><void*>last]
+                object_vacate(&self.t.objects, slot)
+            del last                # its finalizer runs outside
         return 0
 
     cdef inline int live(self) except -1:
@@ -1444,6 +1446,8 @@ cdef class Table:
             return table_memory(self.t)
         if item == "size":
             return table_len(self.t)
+        if item == "volatile":
+            return table_volatile(self.t)
         items = {
             "id": self.t.id,
             "name": str(self._name) if self._name is not None else None,
@@ -1453,6 +1457,7 @@ cdef class Table:
             "size": table_len(self.t),
             "memory": table_memory(self.t),
             "stripes": table_stripes(self.t),
+            "volatile": table_volatile(self.t),
             "fixed": counter_load(&self.t.fixed) != 0,
             "protection": "public",
         }
