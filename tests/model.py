@@ -29,7 +29,7 @@ from sortedcontainers import SortedDict
 from tsunami import END_OF_TABLE, Atom, BadArgument, BadKey, BadPosition, BadType, NoSuchTable
 
 Row = tuple[Any, ...]
-SCALARS = (bool, type(None), int, float, str, bytes, Atom)
+NAN = float("nan")  # there is one NaN: its sign and payload are not kept
 
 
 def exact_key(term: Any) -> Any:
@@ -42,7 +42,7 @@ def exact_key(term: Any) -> Any:
         case int():
             return ("int", int(term))
         case float():
-            return ("float", struct.pack(">d", term))
+            return ("float", struct.pack(">d", NAN if math.isnan(term) else term))
         case str():
             return ("binary", term.encode())
         case bytes() | bytearray() | memoryview():
@@ -65,7 +65,7 @@ def shown(term: Any) -> Any:
         case dict():
             return ("dict", tuple(sorted(((shown(k), shown(v)) for k, v in term.items()), key=repr)))
         case float():
-            return ("float", struct.pack(">d", term))
+            return exact_key(term)
         case bool() | None | int() | str() | bytes():
             return (type(term).__name__, term)
         case bytearray() | memoryview():
@@ -312,14 +312,14 @@ class Model:
         if not is_integer(position):
             raise BadType(f"a position is an integer, not {position!r}")
         if position < 0:
-            raise BadArgument(f"no position {position}")
+            raise BadPosition(f"no position {position}")
         rows = self._find(key)
         if not rows:
             if default:
                 return default[0]
             raise BadKey(f"no row with the key {key!r}", cause="badkey")
         if any(len(row) <= position for row in rows):
-            raise BadArgument(f"no position {position} in {rows!r}")
+            raise BadPosition(f"no position {position} in {rows!r}")
         elements = [copied(row[position]) for row in rows]
         return elements if self.bag else elements[0]
 

@@ -11,7 +11,7 @@ import pytest
 from _tabletools import alike, every_bag, every_type, fails
 
 import tsunami
-from tsunami import Atom, BadArgument, BadKey, BadType, Table
+from tsunami import Atom, BadArgument, BadKey, BadPosition, BadType, Table
 
 # ---- insert
 
@@ -238,9 +238,9 @@ def test_lookup_element_is_the_list_of_the_elements_in_a_bag(kind: str) -> None:
 @every_type
 def test_lookup_element_refuses_a_position_below_0_even_when_the_key_is_absent(kind: str) -> None:
     table = Table(kind)
-    with fails(BadArgument, naming="-1"):
+    with fails(BadPosition, naming="-1"):
         table.lookup_element("absent", -1)
-    with fails(BadArgument):
+    with fails(BadPosition):
         table.lookup_element("absent", -1, "default")
     for bad in (1.0, "1", None, Atom("a"), True):
         with fails(BadType):
@@ -262,9 +262,9 @@ def test_lookup_element_refuses_a_position_beyond_the_row_with_a_default_too(kin
     table = Table(kind)
     table.insert((1, 2))
     for pos in (2, 3, 2**70):
-        with fails(BadArgument):
+        with fails(BadPosition):
             table.lookup_element(1, pos)
-        with fails(BadArgument):
+        with fails(BadPosition):
             table.lookup_element(1, pos, "default")
 
 
@@ -274,7 +274,7 @@ def test_lookup_element_fails_when_any_row_of_the_key_is_too_short(kind: str) ->
     table.insert([(1, 2, 3), (1,), (1, 2)])
     assert table.lookup_element(1, 0) == [1, 1, 1]
     for pos in (1, 2):
-        with fails(BadArgument):
+        with fails(BadPosition):
             table.lookup_element(1, pos)
 
 

@@ -9,7 +9,8 @@ import pytest
 from _tabletools import CONFUSABLE, alike, every_bag, every_type, fails
 from model import shown
 
-from tsunami import BadArgument, BadKey, BadType, Table
+import tsunami
+from tsunami import BadArgument, BadKey, BadType, NoSuchTable, Table
 
 
 @every_type
@@ -95,6 +96,15 @@ def test_assignment_wants_a_row_that_carries_the_key(kind: str) -> None:
     assert len(table) == 0
     table["k"] = (b"k", 1)  # text and bytes are one key
     assert table.lookup("k") == [(b"k", 1)]
+
+
+@every_bag
+def test_assignment_adds_a_row_to_a_bag_as_insert_does(kind: str) -> None:
+    table = Table(kind)
+    table[1] = (1, "x")
+    table[1] = (1, "y")
+    table[1] = (1, "x")
+    assert table[1] == [(1, "x"), (1, "y")] + ([(1, "x")] if kind == "duplicate_bag" else [])
 
 
 @every_type
@@ -204,23 +214,37 @@ def test_an_iterable_may_use_the_table_that_reads_it(kind: str) -> None:
     assert not any(table.member_many(range(300)))
 
 
+class Sabotage:
+    """Its encoder, which runs while a row is being packed, does something."""
+
+    act = staticmethod(lambda: None)
+
+
+tsunami.register_term(Sabotage, "tests.sabotage", lambda it: it.act() and None, lambda payload: payload)
+
+
 @every_type
-def test_a_list_that_shrinks_while_it_is_being_inserted_does_no_harm(kind: str) -> None:
-    class Saboteur:
-        """A registered-free object whose deallocation empties the list under the insert."""
-
-        def __init__(self, rows: list[Any]) -> None:
-            self.rows = rows
-
-        def __index__(self) -> int:
-            self.rows.clear()
-            return 1
-
+@pytest.mark.parametrize("what", ["the list", "the table's rows", "the table"])
+def test_an_encoder_that_changes_things_under_the_insert_does_no_harm(kind: str, what: str) -> None:
     table = Table(kind)
-    rows: list[Any] = [(key, "x" * 100) for key in range(100)]
-    rows[50] = (50, Saboteur(rows))
-    table.insert(rows)
-    table.check()
+    table.insert([(key, "old") for key in range(200)])
+    inner: list[Any] = ["inner"] * 100
+    rows: list[Any] = [(key, "x" * 100, inner) for key in range(100)]
+    bomb = Sabotage()
+    acts: dict[str, Any] = {
+        "the list": lambda: (rows.clear(), inner.clear()),
+        "the table's rows": lambda: (table.delete_all_objects(), table.insert([(key, "new") for key in range(500)])),
+        "the table": table.delete,
+    }
+    bomb.act = acts[what]  # type: ignore[method-assign]
+    rows[50] = (50, bomb, inner)
+    try:
+        table.insert(rows)
+    except NoSuchTable:
+        assert what == "the table"
+    else:
+        assert table.lookup(0)[-1][:2] == (0, "x" * 100)
+        table.check()
 
 
 @every_type
