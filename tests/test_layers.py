@@ -150,7 +150,7 @@ DEFINITION = re.compile(
     r"""^(?:cdef|cpdef|ctypedef|class)\b      # at the left margin; def is for Python only
         (?!\s+extern)
         [^\n(=:]*?                                 # inline, public, the result's type
-        \b(\w+)\s*(?:\(|\[|:|=|$)                  # the last word before its arguments, block or value""",
+        \b(\w+)\s*(?:\((?!\s*\*)|\[|:|=|$)         # the last word before its arguments, block or value""",
     re.VERBOSE | re.MULTILINE,
 )
 NOT_NAMES = {"enum", "void", "uint64_t"}  # where an enum has no name, where a definition is too odd for the pattern
@@ -171,8 +171,12 @@ def defined(path: Path) -> frozenset[str]:
 
 @cache
 def mentioned(path: Path) -> frozenset[str]:
-    """The names a file uses, struct members left out: they follow a dot."""
-    return frozenset(re.findall(r"(?<![\w.])([A-Za-z_]\w*)", code(path)))
+    """The names a file uses. Its own members and variables may be called as others call their functions."""
+    text = code(path)
+    structs = re.findall(r"^c(?:def|typedef) struct[^\n]*:\n((?:[ \t]+[^\n]*\n|\n)+)", text, flags=re.M)
+    declarations = [*"".join(structs).splitlines(), *re.findall(r"^\s+cdef [^\n(]*$", text, flags=re.M)]
+    own = {name for line in declarations for name in re.findall(r"\b(\w+)\s*(?:\[[^\]]*\]\s*)?(?:,|=|$)", line)}
+    return frozenset(re.findall(r"(?<![\w.])([A-Za-z_]\w*)", text)) - own
 
 
 def every(names: Callable[[Path], frozenset[str]], floor: list[Path]) -> frozenset[str]:
