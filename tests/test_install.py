@@ -71,7 +71,9 @@ def prove(bin: Path, cwd: Path) -> None:
     check = "import tsunami; t = tsunami.Table(); t.insert((1, 'a')); print(t.lookup(1), tsunami.__file__)"
     said = run(bin / "python", "-c", check, cwd=cwd)
     assert said.startswith("[(1, 'a')] ") and str(bin.parent) in said
-    server = subprocess.Popen([bin / "tsunami-server", "--port", "0"], cwd=cwd, stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(
+        [bin / "tsunami-server", "--port", "0"], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     try:
         assert server.stdout is not None
         port = next(match[1] for line in server.stdout if (match := re.search(r"127\.0\.0\.1:(\d+)", line)))

@@ -50,7 +50,12 @@ MAY_USE_SOCKETS = {
 CIMPORTS = {"_core": set[str](), "_wire": {"tsunami._core"}}
 
 # Names that a floor uses although a higher floor defines them: name -> why. There should be few.
-FORWARD_HOOKS: dict[str, str] = {}
+FORWARD_HOOKS: dict[str, str] = {
+    "object_put": "a reference term's object is kept by the table the row is packed for; the codec asks for its slot",
+    "object_get": "as object_put",
+    "object_drop": "as object_put",
+    "table_drop": "the last release of a table empties it, which only the floor of its type can do",
+}
 
 
 # ---- Python
