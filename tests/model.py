@@ -20,41 +20,45 @@ What must stay true:
 
 import copy
 import math
-import struct
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import _termmodel
 from sortedcontainers import SortedDict
 
-from tsunami import END_OF_TABLE, Atom, BadArgument, BadKey, BadPosition, BadType, NoSuchTable
+from tsunami import END_OF_TABLE, BadArgument, BadKey, BadPosition, BadType, ImproperList, NoSuchTable
 
 Row = tuple[Any, ...]
-NAN = float("nan")  # there is one NaN: its sign and payload are not kept
 
 
 def exact_key(term: Any) -> Any:
-    """Spell a term so that `==` of two spellings is `=:=` of the terms, and so that spellings of one type sort."""
+    """Spell a term so that `==` of two spellings is `=:=` of the terms; reference terms are equal if they are one."""
     match term:
-        case None | True | False:
-            return ("atom", {None: "nil", True: "true", False: "false"}[term])
-        case Atom():
-            return ("atom", term.name)
-        case int():
-            return ("int", int(term))
-        case float():
-            return ("float", struct.pack(">d", NAN if math.isnan(term) else term))
-        case str():
-            return ("binary", term.encode())
-        case bytes() | bytearray() | memoryview():
-            return ("binary", bytes(term))
-        case tuple():
-            return ("tuple", tuple(map(exact_key, term)))
-        case list():
-            return ("list", tuple(map(exact_key, term)))
+        case tuple() | list():
+            return ("tuple" if isinstance(term, tuple) else "list", *map(exact_key, term))
         case dict():
-            pairs = [(exact_key(k), exact_key(v)) for k, v in term.items()]
-            return ("map", tuple(sorted(pairs, key=repr)))
-    return ("object", id(term))
+            return ("map", frozenset((exact_key(key), exact_key(value)) for key, value in term.items()))
+    try:
+        return _termmodel.exact_key(term)
+    except TypeError:
+        return ("object", id(term))
+
+
+class Exact:
+    """A key as a place in a walk: the exact order of terms, in which no two are equal."""
+
+    def __init__(self, key: Any) -> None:
+        self.key = key
+        self.spelled = exact_key(key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Exact) and self.spelled == other.spelled
+
+    def __hash__(self) -> int:
+        return hash(self.spelled)
+
+    def __lt__(self, other: "Exact") -> bool:
+        return _termmodel.compare(self.key, other.key, exact=True) < 0
 
 
 def shown(term: Any) -> Any:
@@ -64,8 +68,6 @@ def shown(term: Any) -> Any:
             return (type(term).__name__, tuple(map(shown, term)))
         case dict():
             return ("dict", tuple(sorted(((shown(k), shown(v)) for k, v in term.items()), key=repr)))
-        case float():
-            return exact_key(term)
         case bool() | None | int() | str() | bytes():
             return (type(term).__name__, term)
         case bytearray() | memoryview():
@@ -95,6 +97,8 @@ def check_key(term: Any) -> None:
         case tuple() | list():
             for part in term:
                 check_key(part)
+        case ImproperList():
+            check_key((term.items, term.tail))
         case dict():
             for pair in term.items():
                 check_key(pair)
@@ -109,9 +113,7 @@ def is_integer(term: Any) -> bool:
 class Model:
     """One table."""
 
-    def __init__(
-        self, type: str = "set", *, keypos: int = 0, place: Callable[[Any], Any] = lambda key: repr(exact_key(key))
-    ) -> None:
+    def __init__(self, type: str = "set", *, keypos: int = 0, place: Callable[[Any], Any] = Exact) -> None:
         self.type = type
         self.keypos = keypos
         self.place = place

@@ -622,6 +622,32 @@ def test_renames_under_readers_by_name() -> None:
     assert [tsunami.whereis(name) for name in names] == [None] * 3
 
 
+def test_a_table_deleted_while_it_is_being_renamed_leaves_no_name() -> None:
+    names = [f"test_concurrent: doomed {n}" for n in range(2)]
+    for turn in range(150 * ROUNDS):
+        table = tsunami.new(names[0])
+        crew = Crew()
+
+        def rename(table: Table = table) -> None:
+            for step in range(1, 20):
+                try:
+                    table.rename(names[step % 2])
+                except TsunamiError:
+                    pass
+
+        def drop(table: Table = table, turn: int = turn) -> None:
+            for _ in range(rng(turn).randrange(10)):
+                table.info("size")
+            table.delete()
+
+        crew.add(rename)
+        crew.add(drop)
+        crew.run()
+        for name in names:
+            assert tsunami.whereis(name) is None
+            tsunami.new(name).delete()  # it is free
+
+
 # ---- commit
 
 
@@ -770,4 +796,4 @@ def test_everything_at_once(kind: str, stripes: int | None) -> None:
         prove(row)
     assert len(rows) == len(table)
     if kind == "set":
-        assert len({repr(exact_key(row[0])) for row in rows}) == len(rows)
+        assert len({exact_key(row[0]) for row in rows}) == len(rows)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from _tabletools import Crew, every_type
 
-from tsunami import Table
+from tsunami import Table, _core
 
 
 class Thing:
@@ -377,6 +377,32 @@ def test_a_finalizer_that_revives_its_object_finds_it_whole(kind: str) -> None:
     assert table.lookup(2)[0][1] is saved[0]
     saved.clear()
     table.delete(2)
+
+
+@every_type
+def test_a_finalizer_may_go_on_with_the_very_iterator_that_drops_its_object(kind: str) -> None:
+    """An iterator holds a piece of the rows; when it fetches the next piece, the old one's rows may end, and run code."""
+    old = _core._knobs(scan_rows=1)
+    try:
+        table = Table(kind, stripes=1)
+        ended = []
+
+        class Greedy:
+            def __del__(self) -> None:
+                ended.append(next(iterator, None))
+
+        table.insert([(key, Greedy(), key) for key in range(300)])
+        iterator = iter(table)
+        seen = []
+        for row in iterator:
+            seen.append(row[0])
+            table.delete(row[0])
+            del row
+        assert len(seen) + sum(row is not None for row in ended) <= 300
+        assert len(set(seen)) == len(seen)
+        ended.clear()
+    finally:
+        _core._knobs(**old)
 
 
 def test_a_chain_of_objects_each_held_by_its_own_table_is_dropped_without_going_deep() -> None:

@@ -292,6 +292,28 @@ def test_a_table_can_be_a_value_of_another_and_of_itself() -> None:
         outer.lookup(inner)
 
 
+# ---- keyspaces
+
+
+def test_a_keyspace_is_the_same_table_each_time_and_survives_a_delete() -> None:
+    space = tsunami.keyspace(11)
+    assert tsunami.keyspace(11) is space
+    assert (space.type, space.keypos) == ("set", 0)
+    try:
+        space.delete()
+    except TsunamiError:
+        pass
+    tsunami.keyspace(11).insert((b"k", b"v"))
+    assert tsunami.keyspace(11).lookup(b"k") == [(b"k", b"v")]
+    tsunami.keyspace(11).delete_all_objects()
+    for bad in (-1, 16, 2**70):
+        with fails(BadArgument, naming=str(bad)):
+            tsunami.keyspace(bad)
+    for wrong in ("0", None, 1.0, True):
+        with fails(BadType):
+            tsunami.keyspace(wrong)  # type: ignore[arg-type]
+
+
 # ---- info
 
 
