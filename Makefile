@@ -71,7 +71,7 @@ $(STAMPS)/venv:
 $(STAMPS)/link: $(STAMPS)/venv pyproject.toml
 	$(SAY) "installing the build's dependencies"
 	@$(BIN)/python tools/requires.py | $(PIP) -r /dev/stdin
-	@TSUNAMI_EXTENSIONS=0 $(PIP) --no-build-isolation --no-deps -e .
+	@TSUNAMI_EXTENSIONS=0 PYTHONWARNINGS=ignore $(PIP) --no-build-isolation --no-deps -e .
 	@touch $@
 
 $(STAMPS)/engine: $(STAMPS)/link $(ENGINE)
@@ -81,7 +81,7 @@ $(STAMPS)/engine: $(STAMPS)/link $(ENGINE)
 
 $(STAMPS)/test $(STAMPS)/dev $(STAMPS)/bench: $(STAMPS)/%: $(STAMPS)/link
 	$(SAY) "installing what '$*' needs"
-	@TSUNAMI_EXTENSIONS=0 $(PIP) --no-build-isolation -e '.[$*]'
+	@TSUNAMI_EXTENSIONS=0 PYTHONWARNINGS=ignore $(PIP) --no-build-isolation -e '.[$*]'
 	@touch $@
 
 # No stamp where a peer is missing, so that the next run looks again.
