@@ -131,6 +131,7 @@ cdef extern from "Python.h":
     PyObject* c_decode "PyUnicode_DecodeUTF8"(const char* p, Py_ssize_t n, const char* errors) except NULL
     char* c_bytes_data "PyBytes_AS_STRING"(PyObject* o) noexcept
     Py_ssize_t c_bytes_size "PyBytes_GET_SIZE"(PyObject* o) noexcept
+    void c_incref "Py_INCREF"(PyObject* o) noexcept
     void c_track "PyObject_GC_Track"(PyObject* o) noexcept
     void c_untrack "PyObject_GC_UnTrack"(PyObject* o) noexcept
     void c_decref "Py_DECREF"(PyObject* o) noexcept
@@ -984,6 +985,37 @@ cdef object decode_row(const uint64_t* row, void* owner):
     result = PyTuple_New(n)
     for i in range(n):
         c_tuple_set(<PyObject*>result, i, decode_leaf(row[1 + i], <const char*>row, owner))
+    return result
+
+
+cdef inline bint key_serves(PyObject* key, cell_t c) noexcept:
+    """A row was found by `key`: can the key itself be given back for its cell? Where nobody can tell it from a copy."""
+    cdef PyTypeObject* type_ = Py_TYPE(key)
+    if type_ == &PyLong_Type:
+        return True
+    if type_ == &PyUnicode_Type:
+        return term_is_text(c)
+    return type_ == &PyBytes_Type and not term_is_text(c)
+
+
+cdef object decode_found(const uint64_t* row, size_t keypos, object key, void* owner):
+    """A row as a tuple that shares the key it was found by, unless it has containers."""
+    cdef size_t n = header_count(row[0]), i
+    cdef cell_t c
+    cdef tuple result
+    for i in range(n):
+        if cell_is_box(row[1 + i]):
+            return decode_row(row, owner)
+    result = PyTuple_New(n)
+    for i in range(n):
+        c = row[1 + i]
+        if i == keypos and key_serves(<PyObject*>key, c):
+            c_incref(<PyObject*>key)
+            c_tuple_set(<PyObject*>result, i, <PyObject*>key)
+        elif cell_is_int(c):
+            c_tuple_set(<PyObject*>result, i, c_long(term_int(c)))
+        else:
+            c_tuple_set(<PyObject*>result, i, decode_leaf(c, <const char*>row, owner))
     return result
 
 

@@ -496,6 +496,12 @@ cdef object name_of(object name):
     raise BadType(f"a table's name is a str or an Atom, not {shown(name)}")
 
 
+cdef inline PyObject* list_share(object o) noexcept:
+    """A reference for a list's or tuple's item."""
+    Py_INCREF(o)
+    return <PyObject*>o
+
+
 cdef class Table:
     """A table of rows: tuples, found by the element at `keypos`.
 
@@ -872,6 +878,13 @@ cdef class Table:
         cdef tuple given
         cdef bint single = True
         cdef bint has_default = default is not None
+        cdef int64_t by, total
+        if not has_default and PyLong_CheckExact(what) and small_int(<PyObject*>what, &by) and fits_cell(by):
+            key_open(key, &k)
+            st = set_bump(self.t, &k.probe, <size_t>self.t.keypos + 1, by, &total)
+            key_close(&k)
+            if ts_likely(st == ST_OK):
+                return total
         self.live()
         if has_default and not PyTuple_Check(default):
             raise BadType(f"the default row is a tuple, not {shown(default)}")
@@ -1066,13 +1079,23 @@ cdef class Table:
         cdef uint64_t[64] home
         cdef rows_t rows
         cdef int st
-        self.live()
+        cdef list found
         key_open(key, &k)
-        rows_open(&rows, self.t, home, 64)
-        st = self.t.methods.get(self.t, &k.probe, rows_sink, &rows)
-        key_close(&k)
-        if st == ST_OK:
-            return rows_list(self, &rows)
+        st = hash_copy(self.t, &k.probe, home, 64)
+        if ts_likely(st == ST_OK):
+            key_close(&k)
+            found = PyList_New(1)
+            c_list_set(<PyObject*>found, 0, list_share(decode_found(home, self.t.keypos, key, <void*>self)))
+            return found
+        self.live()
+        if st == ST_CONFLICT:
+            rows_open(&rows, self.t, home, 64)
+            st = self.t.methods.get(self.t, &k.probe, rows_sink, &rows)
+            key_close(&k)
+            if st == ST_OK:
+                return rows_list(self, &rows)
+        else:
+            key_close(&k)
         if ts_likely(st == ST_ABSENT):
             return []
         raise fail(self, st, key)
@@ -1089,6 +1112,8 @@ cdef class Table:
         cdef uint64_t[256] home
         cdef rows_t rows
         cdef size_t n = 0, i, before
+        if type(keys) is list or type(keys) is tuple:
+            return self.lookup_block(tuple(keys))
         cdef size_t[16] counts
         cdef int st = ST_OK
         cdef object key
@@ -1126,6 +1151,41 @@ cdef class Table:
                 rows_close(&rows)
                 raise fail(self, st, "lookup_many")
             rows_lists(self, &rows, counts, n, out)
+        return out
+
+    cdef list lookup_block(self, tuple keys):
+        """lookup_many of keys that stand still: sixteen are packed and their buckets loaded, then their rows, then all are read."""
+        cdef packed_key_t[16] packed
+        cdef uint64_t[64] home
+        cdef size_t total = PyTuple_GET_SIZE(keys), base = 0, n, i
+        cdef PyObject** items = tuple_items(<PyObject*>keys)
+        cdef list out = PyList_New(total)
+        cdef bint far = table_len(self.t) > 50000       # do not fit into the core's own caches
+        cdef int st
+        while base < total:
+            n = 0
+            try:
+                while n < 16 and base + n < total:
+                    key_open(<object>items[base + n], &packed[n])
+                    table_prefetch(self.t, &packed[n].probe)
+                    n += 1
+                if far:
+                    for i in range(n):
+                        table_prefetch_row(self.t, &packed[i].probe)
+                for i in range(n):
+                    st = hash_copy(self.t, &packed[i].probe, home, 64)
+                    if ts_likely(st == ST_OK):
+                        one = PyList_New(1)
+                        c_list_set(<PyObject*>one, 0, list_share(decode_found(home, self.t.keypos, <object>items[base + i], <void*>self)))
+                    elif st == ST_ABSENT:
+                        one = []
+                    else:
+                        one = self.lookup(<object>items[base + i])
+                    c_list_set(<PyObject*>out, base + i, list_share(one))
+            finally:
+                for i in range(n):
+                    key_close(&packed[i])
+            base += n
         return out
 
     def lookup_element(self, key, pos, default=_missing, /):

@@ -271,13 +271,25 @@ cdef void map_move(map_t* m) noexcept nogil:
     cdef size_t mask = side_mask(s)
     cdef size_t at
     cdef size_t d = 0
-    cdef size_t i
+    cdef size_t i, n
     cdef uint64_t* b
     cdef uint64_t slot
     # the rows of the next home are needed next: start loading them
     b = s.slots + ((m.frontier + 1) & mask) * BUCKET
     for i in range(BUCKET):
         ts_prefetch(<const void*>((b[i] >> 16) & ~<uint64_t>1))
+    # The usual case: the home's own bucket, with nobody else's slots in it and none of its own further on. It goes as a whole.
+    b = s.slots + m.frontier * BUCKET
+    if b[BUCKET - 1] == 0:
+        n = 0
+        while b[n] != 0 and b[n] & 15 == 0:
+            n += 1
+        if b[n] == 0:
+            for i in range(n):
+                side_add(&m.nxt, map_row_hash(m, slot_row(b[i])), b[i] >> 16)
+                b[i] = 0
+            m.frontier += 1
+            return
     while d <= mask:
         at = (m.frontier + d) & mask
         b = s.slots + at * BUCKET

@@ -405,6 +405,31 @@ cdef int hash_get(table_t* t, const probe_t* p, row_sink_t sink, void* ctx) noex
     ts_lock_release(&s.lock)
     return st
 
+cdef int hash_copy(table_t* t, const probe_t* p, uint64_t* home, size_t room) noexcept nogil:
+    """Copy a key's only row to `home`. ST_CONFLICT where it has several, or one that needs more care (long, with a reference
+    term): take the general way then."""
+    cdef stripe_t* s = table_stripe(t, p.hash)
+    cdef uint64_t* slot
+    cdef uint64_t* row
+    cdef size_t words, i
+    cdef int st = ST_ABSENT
+    ts_lock_acquire(&s.lock)
+    if ts_unlikely(not s.alive):
+        st = ST_GONE
+    else:
+        slot = map_find(&s.map, p, map_local(&s.map, p.hash))
+        if slot != NULL:
+            st = ST_CONFLICT
+            if not slot_is_group(slot[0]):
+                row = slot_pointer(slot[0])
+                words = row_words(row)
+                if words <= room and not (row[0] & (HAS_OBJECT | ROW_EXPIRES | ROW_STAMP)):
+                    for i in range(words):
+                        home[i] = row[i]
+                    st = ST_OK
+    ts_lock_release(&s.lock)
+    return st
+
 cdef int hash_member(table_t* t, const probe_t* p) noexcept nogil:
     cdef stripe_t* s = table_stripe(t, p.hash)
     cdef int st
@@ -558,6 +583,27 @@ cdef int set_update(table_t* t, const probe_t* p, row_edit_t edit, void* ctx) no
             st = ST_OK
     ts_lock_release(&s.lock)
     buf_free(&out)
+    return st
+
+cdef int set_bump(table_t* t, const probe_t* p, size_t pos, int64_t by, int64_t* sum) noexcept nogil:
+    """Add to an integer of a set's row where before and after fit a cell. ST_CONFLICT: nothing was done, take the general way."""
+    cdef stripe_t* s = table_stripe(t, p.hash)
+    cdef uint64_t* slot
+    cdef uint64_t* row
+    cdef int64_t value
+    cdef int st = ST_CONFLICT
+    ts_lock_acquire(&s.lock)
+    if ts_likely(s.alive):
+        slot = map_find(&s.map, p, map_local(&s.map, p.hash))
+        if slot != NULL and not slot_is_group(slot[0]):
+            row = slot_pointer(slot[0])
+            if not (row[0] & (ROW_EXPIRES | ROW_STAMP)) and pos < row_arity(row) and cell_is_int(row[1 + pos]):
+                value = term_int(row[1 + pos]) + by         # both fit 63 bits
+                if fits_cell(value):
+                    row[1 + pos] = cell_int(value)
+                    sum[0] = value
+                    st = ST_OK
+    ts_lock_release(&s.lock)
     return st
 
 cdef int bag_update(table_t* t, const probe_t* p, row_edit_t edit, void* ctx) noexcept nogil:
@@ -862,6 +908,25 @@ cdef void table_prefetch(table_t* t, const probe_t* p) noexcept nogil:
     cdef stripe_t* s = table_stripe(t, p.hash)
     cdef uint64_t h = map_local(&s.map, p.hash)
     ts_prefetch(s.map.cur.slots + side_home(&s.map.cur, h) * BUCKET)
+
+
+cdef void table_prefetch_row(table_t* t, const probe_t* p) noexcept nogil:
+    """Start loading the row that a lookup of this key will compare. The bucket should be there already."""
+    cdef stripe_t* s = table_stripe(t, p.hash)
+    cdef uint64_t h = map_local(&s.map, p.hash)
+    cdef side_t* side
+    cdef uint64_t* b
+    cdef uint64_t tag
+    cdef size_t i
+    ts_lock_acquire(&s.lock)
+    side = map_side(&s.map, h)
+    b = side.slots + side_home(side, h) * BUCKET
+    tag = side_tag(side, h)
+    for i in range(BUCKET):
+        if (b[i] & 0xFFFF) == tag:
+            ts_prefetch(<const void*>((b[i] >> 16) & ~<uint64_t>1))
+            break
+    ts_lock_release(&s.lock)
 
 
 # ---- several rows at once
