@@ -2,10 +2,12 @@
 
 It measures nothing itself. What must stay true:
 
-1. The driver sits on one core (`DRIVER`), what is measured on the other (`SUBJECT`): a child is pinned before it starts.
-2. A result is text, complete in itself: a head that says machine, kernel, versions and date, then sections. A section is
-   `[name]`, one line of column names, one line per row; cells hold no blanks. `read` gives back what `write` was given.
-   Plots and the table of targets are made from that text alone, so both can be made again from a committed result.
+1. The driver sits on one core (`DRIVER`), what is measured on the other (`SUBJECT`): a child is pinned before it
+   starts.
+2. A result is text, complete in itself: a head that says machine, kernel, versions and date, then sections. A section
+   is `[name]`, one line of column names, one line per row; cells hold no blanks. `read` gives back what `write` was
+   given. Plots and the table of targets are made from that text alone, so both can be made again from a committed
+   result.
 3. A side that cannot run is in the result too, with the reason, as a row of the section `absent`.
 """
 

@@ -1,11 +1,12 @@
 """The pause of gc.collect() while 5,000,000 rows are alive.
 
-Three fresh processes: one with nothing, one with a dict of tuples, one with a Table. Each is filled, collects once (which
-also lets CPython stop tracking tuples of plain integers), and then is timed over seven full collections: `first` is that
-first one, `median` and `worst` are of the seven. `build` is how long the filling took, the collector's own work during it
-included, with the collector on as it is by default.
+Three fresh processes: one with nothing, one with a dict of tuples, one with a Table. Each is filled, collects once
+(which also lets CPython stop tracking tuples of plain integers), and then is timed over seven full collections:
+`first` is that first one, `median` and `worst` are of the seven. `build` is how long the filling took, the
+collector's own work during it included, with the collector on as it is by default.
 
-Rows: (integer, integer), and (16 characters, [integer]): a tuple that holds a list can never be left out by the collector.
+Rows: (integer, integer), and (16 characters, [integer]): a tuple that holds a list can never be left out by the
+collector.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ TIMES = 7
 def rows_of(kind: str, n: int) -> Iterator[tuple[Any, Any]]:
     if kind == "int":
         return ((i, i + 1) for i in range(1000, n + 1000))
-    return (("user:%011d" % i, [i]) for i in range(n))
+    return ((f"user:{i:011d}", [i]) for i in range(n))
 
 
 def fill(side: str, kind: str, n: int) -> Any:
@@ -58,7 +59,8 @@ def child(side: str, kind: str, n: int) -> None:
     first = collect_ns()
     times = [collect_ns() for _ in range(TIMES)]
     print(
-        f"rows={len(alive) if alive is not None else 0} build={build} first={first} median={median(times)} worst={max(times)}"
+        f"rows={len(alive) if alive is not None else 0} build={build}",
+        f"first={first} median={median(times)} worst={max(times)}",
     )
 
 

@@ -1,14 +1,16 @@
 """The worst single insert while a table grows to 10,000,000 rows.
 
-Each insert is timed by itself with perf_counter_ns, in a fresh process. The machine disturbs such a measurement: a process
-that is taken off its core for a millisecond finds it in one of its samples. Three things tell the table's pauses from those:
+Each insert is timed by itself with perf_counter_ns, in a fresh process. The machine disturbs such a measurement: a
+process that is taken off its core for a millisecond finds it in one of its samples. Three things tell the table's
+pauses from those:
 
-1. Once per 64 inserts the process asks the kernel how often it has been preempted (getrusage, ru_nivcsw). Slow samples of
-   a batch in which it was are counted apart, as `preempted`.
+1. Once per 64 inserts the process asks the kernel how often it has been preempted (getrusage, ru_nivcsw). Slow
+   samples of a batch in which it was are counted apart, as `preempted`.
 2. The same loop without an insert runs too (`control`): its worst sample is what the machine alone does.
-3. Each side runs several times over the same keys. What a structure does, it does at the same row each time; `recurring`
-   is the worst sample that has its like in every run within the same 65,536 inserts (the largest over these windows of
-   the least over the runs of the window's worst). That is the figure without noise; `worst` is the one with it.
+3. Each side runs several times over the same keys. What a structure does, it does at the same row each time;
+   `recurring` is the worst sample that has its like in every run within the same 65,536 inserts (the largest over
+   these windows of the least over the runs of the window's worst). That is the figure without noise; `worst` is the
+   one with it.
 
 The clock's own cost is in every sample (the control's median shows it). Keys ascend, rows are (integer, integer).
 """
@@ -28,7 +30,8 @@ FULL, QUICK = 10_000_000, 1_000_000
 RUNS = 2
 BATCH = 64
 WINDOW = 65_536
-# The slowest inserts are listed one by one in the section `slow` (of the last run), as far as they are slower than this.
+# The slowest inserts are listed one by one in the section `slow` (of the last run), as far as they are slower than
+# this.
 SLOW_NS = 500_000
 LISTED = 40
 

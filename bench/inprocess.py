@@ -1,9 +1,9 @@
 """In process: Table against the dict, the caches and the ETS that people use today, one operation at a time.
 
-Every side lives in a process of its own (worker.py; ets_bench.erl for ETS), all pinned to one core, all waiting but the one
-that runs. For each size and kind of keys, and for each operation in turn, the sides run one after the other: A B C, then
-the next operation; all of it again in every round. The figure is the median of the rounds, less the median of the empty
-loop of that side; `raw` is the median with the loop in it, `min` the best round (less the loop).
+Every side lives in a process of its own (worker.py; ets_bench.erl for ETS), all pinned to one core, all waiting but
+the one that runs. For each size and kind of keys, and for each operation in turn, the sides run one after the other:
+A B C, then the next operation; all of it again in every round. The figure is the median of the rounds, less the
+median of the empty loop of that side; `raw` is the median with the loop in it, `min` the best round (less the loop).
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _command(side: str, build: Path) -> list[str]:
 
 
 def erlang(build: Path, *words: str) -> list[str]:
-    """The command that runs ets_bench:<first word>(<the others>): one scheduler, which sleeps where it has nothing to do."""
+    """The command that runs ets_bench:<first word>(<the others>): one scheduler, which sleeps while it is idle."""
     function, *rest = words
     call = f"ets_bench:{function}({','.join(rest)})."
     return ["erl", "+S", "1:1", "+sbwt", "none", "-noshell", "-pa", str(build), "-eval", call]

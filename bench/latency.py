@@ -3,9 +3,9 @@
 `latency`: redis-benchmark without pipelining, GET and SET, with 1 and with 50 clients, each server in turn (as in
 server.py). With one client it is the time of a round trip; with fifty it is mostly the queue in front of the server.
 
-`ticker`: a program that serves with `await tsunami_server.start()` sleeps for 1 ms again and again beside it, and notes
-by how much it wakes too late: with no load, and under redis-benchmark at full load. asyncio rounds its waits up to whole
-milliseconds where the selector counts in those, so the row without load says what any program sees.
+`ticker`: a program that serves with `await tsunami_server.start()` sleeps for 1 ms again and again beside it, and
+notes by how much it wakes too late: with no load, and under redis-benchmark at full load. asyncio rounds its waits up
+to whole milliseconds where the selector counts in those, so the row without load says what any program sees.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from collections import defaultdict
 from statistics import median
 
 import common
+
 import server
 
 ONE_CLIENT, FIFTY = 15_000, 120_000
@@ -106,7 +107,8 @@ class Ticker:
         def at(p: float) -> float:
             return late[min(len(late) - 1, int(p * len(late)))]
 
-        return f"ticks={len(late)} p50_ms={at(0.5):.3f} p99_ms={at(0.99):.3f} p999_ms={at(0.999):.3f} worst_ms={late[-1]:.3f}"
+        figures = {"p50_ms": at(0.5), "p99_ms": at(0.99), "p999_ms": at(0.999), "worst_ms": late[-1]}
+        return " ".join([f"ticks={len(late)}", *(f"{k}={v:.3f}" for k, v in figures.items())])
 
 
 async def child() -> None:

@@ -1,10 +1,11 @@
 """Memory per row, all included: what a process grows by, divided by its rows.
 
 A fresh process fills one table, ascending keys, whose key and value objects are dropped at once where the side copies
-(Tsunami, ETS) and kept where it keeps them (a dict of tuples). `rss` is the growth of the resident set since before the
-table was made, so it includes what allocators hold back; `told` is the side's own account: `info("memory")`, ETS's
-`info(T, memory)` plus nothing else, the dict's and its objects' `getsizeof`. Sampled while the table grows, since a
-hash map's bytes per row go up and down as it grows; the target is judged at 1,000,000 rows, the worst point is told too.
+(Tsunami, ETS) and kept where it keeps them (a dict of tuples). `rss` is the growth of the resident set since before
+the table was made, so it includes what allocators hold back; `told` is the side's own account: `info("memory")`,
+ETS's `info(T, memory)` plus nothing else, the dict's and its objects' `getsizeof`. Sampled while the table grows,
+since a hash map's bytes per row go up and down as it grows; the target is judged at 1,000,000 rows, the worst point
+is told too.
 
 Rows: `int`: (integer, integer); `str`: (16 characters, 16 characters).
 """
@@ -31,7 +32,7 @@ def rows_of(kind: str, start: int, stop: int) -> Iterator[tuple[Any, Any]]:
     """Rows of fresh objects. No integer is one that CPython keeps ready."""
     if kind == "int":
         return ((i, i + BASE) for i in range(start + 1000, stop + 1000))
-    return (("user:%d" % (BASE + i), "name:%d" % (BASE + i)) for i in range(start, stop))
+    return ((f"user:{BASE + i}", f"name:{BASE + i}") for i in range(start, stop))
 
 
 def dict_side() -> tuple[Callable[[Iterator[tuple[Any, Any]]], None], Callable[[], int]]:

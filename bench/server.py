@@ -1,13 +1,14 @@
 """The server beside redis-server and valkey-server, all driven by redis-benchmark.
 
-50 clients, keys `key:000000000000` .. `key:000000999999` drawn at random, 16-byte values, all keys there from the start, so
-that every GET hits and every SET overwrites. All servers are up during the whole run, pinned to one core, idle but for the
-one in question; redis-benchmark has the other core. For each command and pipeline depth the servers run in turn, A B C, and
-all of it again in every round; figures are medians of the rounds.
+50 clients, keys `key:000000000000` .. `key:000000999999` drawn at random, 16-byte values, all keys there from the
+start, so that every GET hits and every SET overwrites. All servers are up during the whole run, pinned to one core,
+idle but for the one in question; redis-benchmark has the other core. For each command and pipeline depth the servers
+run in turn, A B C, and all of it again in every round; figures are medians of the rounds.
 
 What is measured: requests per second as redis-benchmark counts them; the server's CPU time over the run (all threads,
 from schedstat) divided by the requests; the client's CPU share of the wall time. Where that share is near 100 % the
-client is the limit, and throughput says little about the server: CPU per command does. Latency is redis-benchmark's own.
+client is the limit, and throughput says little about the server: CPU per command does. Latency is redis-benchmark's
+own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The targets of the first issue against what was measured: a ratio, and met or missed.
 
-A target is a row of data: what it is called, how it is computed from a result, its bound. It reads the text results of the
-parts, so it can be made again from committed ones, and says `-` for what was not measured.
+A target is a row of data: what it is called, how it is computed from a result, its bound. It reads the text results
+of the parts, so it can be made again from committed ones, and says `-` for what was not measured.
 """
 
 from __future__ import annotations

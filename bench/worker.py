@@ -9,9 +9,9 @@ What must stay true:
 
 1. Each loop is `for k in keys: f(k)` with f bound beforehand, or the statement that a user of that side would write.
    `loop` is the same loop around nothing; inprocess.py takes its time off and reports it.
-2. Keys are fresh objects: made anew, untimed, for each operation, in random order, the same order for every side. So a dict
-   compares keys by value and hashes each str, as it does for keys that come from a request. Nothing is warmed by an
-   earlier round's objects.
+2. Keys are fresh objects: made anew, untimed, for each operation, in random order, the same order for every side. So
+   a dict compares keys by value and hashes each str, as it does for keys that come from a request. Nothing is warmed
+   by an earlier round's objects.
 3. Values are integers above 256: an integer that CPython keeps ready would cost nothing to copy out.
 4. The collector is on, as in users' programs, except for `insert_nogc` (which is `insert` without it), and has run just
    before the clock starts.
@@ -44,7 +44,7 @@ def read_keys(path: str, kind: str, shift: int = 0) -> Keys:
     if kind == "int":
         return [p + shift for p in positions]
     base = 10_000_000_000 + shift
-    return ["user:%d" % (base + p) for p in positions]
+    return [f"user:{base + p}" for p in positions]
 
 
 class Side:
