@@ -316,18 +316,57 @@ def test_a_deep_difference_is_found() -> None:
     assert _core.order_key(one) < _core.order_key(other)
 
 
-def test_a_deep_key_of_a_map_is_no_deeper_than_a_deep_value() -> None:
-    key = nested(lambda term: (term,))
-    assert list(_core.term_roundtrip({1: {key: 2}})[1].values()) == [2]
+@pytest.mark.parametrize(
+    ("wrap", "depth"),
+    [
+        (lambda term: (term,), 3000),
+        (lambda term: frozenset({term, "x"}), 1000),
+        (lambda term: ImproperList([0, term], 1), 400),
+    ],
+    ids=["tuple", "frozenset", "improper"],
+)
+def test_a_key_of_a_map_may_be_deep(wrap: Callable[[Any], Any], depth: int) -> None:
+    term = {1: {nested(wrap, depth): 2}, 2: 3}
+    assert _core.exact_equal(term, _core.term_roundtrip(term))
+
+
+def test_no_key_of_a_map_is_deeper_than_cpython_can_hash() -> None:
+    key = nested(lambda term: (term,), 9000)
+    with pytest.raises(TermTooLarge, match="key of a map"):
+        _core.term_roundtrip([{1: {key: 2}}])
+    key = nested(lambda term: frozenset({term}), 9000)
+    with pytest.raises(TermTooLarge, match="key of a map"):
+        _core.term_roundtrip([key])
+
+
+def test_the_hash_of_a_deep_improper_list_is_a_recursion_error() -> None:
+    term = nested(lambda term: ImproperList([term], 1))
+    for _ in range(3):
+        with pytest.raises(RecursionError):
+            hash(term)
 
 
 def test_nesting_beyond_the_bound_is_an_error() -> None:
-    term = nested(lambda inner: [inner], 1_000_001)
-    with pytest.raises(TermTooLarge, match="nested more than 1000000 deep"):
+    term = nested(lambda inner: [inner], 2**20 + 1)
+    with pytest.raises(TermTooLarge, match="nested at most 1048576 deep"):
         _core.term_roundtrip(term)
 
 
 # ---- what is refused, and what is left then
+
+
+def test_nan_can_be_a_value_of_a_row_and_not_its_key() -> None:
+    table = tsunami.Table()
+    for key in (math.nan, (1, math.nan), [math.nan], {1: math.nan}, ImproperList([1], math.nan)):
+        for rest in ((), (1,), ([1], 2), (math.nan,), ({1: 2},)):
+            with pytest.raises(BadArgument, match="NaN"):
+                table.insert((key, *rest))
+        with pytest.raises(BadArgument, match="NaN"):
+            table.lookup(key)
+    for value in (math.nan, [math.nan], {1: math.nan}):
+        assert table.insert((1, 2, value, [3]))
+        assert repr((1, 2, value, [3])) == repr(table.lookup(1)[0])
+    assert 1 == len(table)
 
 
 def loops() -> Iterator[tuple[str, Any]]:
@@ -773,6 +812,23 @@ def test_an_encoder_may_change_what_is_being_packed() -> None:
     assert {"a": ["value"], "b": 7, "c": "end"} == _core.term_roundtrip(mapping)
 
 
+def test_a_decoder_never_meets_half_built_objects() -> None:
+    marker = "a marker of this test"
+    seen: list[int] = []
+
+    def look(payload: object) -> object:
+        everything = [o for o in gc.get_objects() if type(o) in (list, tuple) and len(o) == 3]
+        seen.append(sum(type(o[0]) is str and o[0] == marker for o in everything))
+        return payload
+
+    cls = fresh()
+    tsunami.register_term(cls, "test.look", lambda p: 1, look)
+    term = [marker, (marker, cls(0, 0), 3), 3]
+    look(None)
+    assert [marker, (marker, 1, 3), 3] == _core.term_roundtrip(term)
+    assert seen[0] == seen[1]
+
+
 def test_an_encoder_that_answers_its_own_argument_is_an_error() -> None:
     cls = fresh()
     tsunami.register_term(cls, "test.same", lambda p: p, tuple)
@@ -780,7 +836,7 @@ def test_an_encoder_that_answers_its_own_argument_is_an_error() -> None:
         _core.term_roundtrip(cls(0, 0))
     cls = fresh()
     tsunami.register_term(cls, "test.endless", lambda p: cls(0, 0), tuple)
-    with pytest.raises(TermTooLarge, match="nested more than"):
+    with pytest.raises(TermTooLarge, match="nested at most"):
         _core.term_roundtrip(cls(0, 0))
 
 

@@ -21,8 +21,8 @@ from strategies import erlang_terms, pairs
 
 from tsunami import Atom, Bits, Fun, ImproperList, Pid, Port, Reference, _core
 
-# Reads frames of 4 bytes of length and a list of binaries, each a pair; answers two bytes for each: the order + 1 (9: it
-# cannot be read), and =:=.
+# Reads frames of 4 bytes of length and a list of binaries, each a pair; answers two bytes for each: the order + 1 (9:
+# it cannot be read), and =:=.
 PROGRAM: Final = """
     Port = open_port({fd, 0, 1}, [binary, {packet, 4}, eof]),
     Judge = fun(Data) ->

@@ -4,10 +4,6 @@
 # What must stay true: they are immutable, hash by what they compare by, and their repr evaluates to an equal object.
 # Whatever a constructor lets through can be packed, as far as its own form goes: limits are checked here, once.
 
-cdef extern from "Python.h":
-    int Py_EnterRecursiveCall(const char* where) except -1
-    void Py_LeaveRecursiveCall() noexcept
-
 cdef extern from *:
     """
     /* Several threads may make an atom's object at once where there is no GIL: the first one counts. */
@@ -16,10 +12,18 @@ cdef extern from *:
         int first = __atomic_compare_exchange_n(slot, &seen, (void *)object, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
         return first ? object : (PyObject *)seen;
     }
+    static Py_hash_t hash_guarded(PyObject *o) {
+        Py_hash_t hash;
+        if (Py_EnterRecursiveCall(" while hashing a term")) return -1;
+        hash = PyObject_Hash(o);
+        Py_LeaveRecursiveCall();
+        return hash;
+    }
     static inline PyObject *seen_object(void **slot) { return (PyObject *)__atomic_load_n(slot, __ATOMIC_ACQUIRE); }
     """
     PyObject* first_object(void** slot, PyObject* candidate) noexcept
     PyObject* seen_object(void** slot) noexcept
+    Py_hash_t hash_guarded(object o) except -1
 
 
 cdef object _checked_int(object value, str what, object low, object high):
@@ -38,11 +42,7 @@ cdef object _checked_atom(object value, str what):
 
 cdef Py_hash_t hash_nested(type cls, tuple parts) except -1:
     """The hash of something that may nest: RecursionError where CPython's own tuples would overflow the C stack."""
-    Py_EnterRecursiveCall(" while hashing a term")
-    try:
-        return hash((cls, parts))
-    finally:
-        Py_LeaveRecursiveCall()
+    return hash_guarded((cls, parts))
 
 
 # ---- atoms
