@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import tsunami_server
 from _support import free_port, peer
 
 Reply = tuple[str, Any]
@@ -112,3 +113,12 @@ def plain(reply: Reply) -> Any:
     if mark == "%":
         return {plain(key): plain(item) for key, item in value}
     return [plain(item) for item in value] if isinstance(value, list) else value
+
+
+@contextlib.contextmanager
+def our_server(*, all_cold: bool = False, **settings: Any) -> Iterator[Any]:
+    """Our server in a thread of this process, for as long as the block. `all_cold`: Python handlers carry out everything."""
+    with tsunami_server.background(port=0, **settings) as server:
+        for name in server._app.plane.hot_names() if all_cold else ():
+            server._app.plane.disable(name)
+        yield server

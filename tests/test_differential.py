@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _redis import Client, Reply, redis_server
-from _server import Server, start_server
-from hypothesis import example, given
+from _redis import Client, Reply, our_server, redis_server
+
+from _support import effort
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 Words = tuple[bytes, ...]
@@ -198,13 +199,13 @@ def redis_port() -> Iterator[int]:
 
 
 @pytest.fixture(scope="module", params=["hot", "cold"])
-def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with start_server(all_cold=request.param == "cold") as server:
+def server(request: pytest.FixtureRequest) -> Iterator[Any]:
+    with our_server(all_cold=request.param == "cold") as server:
         yield server
 
 
 @pytest.fixture(scope="module", params=[2, 3], ids=["RESP2", "RESP3"])
-def clients(request: pytest.FixtureRequest, redis_port: int, server: Server) -> Iterator[tuple[Client, Client]]:
+def clients(request: pytest.FixtureRequest, redis_port: int, server: Any) -> Iterator[tuple[Client, Client]]:
     with Client(redis_port, request.param) as theirs, Client(server.port, request.param) as ours:
         yield theirs, ours
 
@@ -230,7 +231,9 @@ def test_each_command_replies_as_redis_does(clients: tuple[Client, Client], name
     """One command many times, on keys that hold all kinds of values."""
     prepared = st.lists(COMMANDS["setnumber"] | COMMANDS["setplain"] | COMMANDS["expire"], max_size=4)
 
-    @given(before=prepared, requests=st.lists(COMMANDS[name], min_size=1, max_size=12))
+    # 61 commands, four times each: fewer examples, with more requests in each.
+    @settings(max_examples=effort(25))
+    @given(before=prepared, requests=st.lists(COMMANDS[name], min_size=4, max_size=20))
     def run(before: list[Words], requests: list[Words]) -> None:
         compare(clients, [*before, *requests])
 
