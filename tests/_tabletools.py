@@ -33,7 +33,7 @@ def fails(error: type[TsunamiError], cause: str | None = None, *, naming: str = 
 
 
 def outcome(call: Callable[..., Any], *args: Any) -> tuple[Any, ...]:
-    """What a call came to, in a form that compares. Whether a wrong argument is one by type or by value is not told here:
+    """What a call came to, in a form that compares. Whether a wrong argument is one by type or by value is left out:
     the model is about semantics, and the examples in test_table*.py are exact about classes."""
     try:
         return ("value", shown(call(*args)))

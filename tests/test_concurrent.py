@@ -99,16 +99,21 @@ def test_readers_never_see_half_a_row(kind: str, stripes: int | None) -> None:
     table.check()
 
 
-def test_a_list_is_inserted_as_a_whole_over_all_its_keys() -> None:
-    """Each list puts one generation under eight keys. Reading them one after the other may meet several generations,
-    but never an older one after a younger one; and no two stand in the table at one moment, which commit can tell."""
+# Lists of more than 64 rows are inserted without the GIL: there they meet other threads in the middle.
+LENGTHS = pytest.mark.parametrize("length", [8, 150])
+
+
+@LENGTHS
+def test_a_list_is_inserted_as_a_whole_over_all_its_keys(length: int) -> None:
+    """Each list puts one generation under all keys. Reading them one after the other may meet several generations, but
+    never an older one after a younger one; and no two stand in the table at one moment, which commit can tell."""
     table = Table(stripes=8)
-    keys = list(range(8))
+    keys = list(range(length))
     table.insert([(key, 0) for key in keys])
     crew = Crew()
 
     def write() -> None:
-        for generation in range(1, 2000 * ROUNDS):
+        for generation in range(1, 6000 // (length // 4) * ROUNDS):
             table.insert([(key, generation) for key in keys])
         crew.stop.set()
 
@@ -129,23 +134,24 @@ def test_a_list_is_inserted_as_a_whole_over_all_its_keys() -> None:
 
 
 @every_bag
-def test_a_list_is_inserted_as_a_whole_under_one_key_of_a_bag(kind: str) -> None:
+@LENGTHS
+def test_a_list_is_inserted_as_a_whole_under_one_key_of_a_bag(kind: str, length: int) -> None:
     table = Table(kind)
     crew = Crew()
 
     def write() -> None:
-        for generation in range(2000 * ROUNDS):
-            table.insert([("k", generation, part) for part in range(4)])
-            if generation % 20 == 0:
+        for generation in range(6000 // length * ROUNDS):
+            table.insert([("k", generation, part) for part in range(length)])
+            if generation % 10 == 0:
                 table.delete("k")
         crew.stop.set()
 
     def read() -> None:
         while not crew.stop.is_set():
             rows = table.lookup("k")
-            assert len(rows) % 4 == 0
-            assert [row[2] for row in rows] == [0, 1, 2, 3] * (len(rows) // 4)
-            assert all(rows[at][1] == rows[at + 3][1] for at in range(0, len(rows), 4))
+            assert len(rows) % length == 0
+            assert [row[2] for row in rows] == list(range(length)) * (len(rows) // length)
+            assert all(rows[at][1] == rows[at + length - 1][1] for at in range(0, len(rows), length))
 
     crew.add(write)
     crew.add(read)
@@ -155,15 +161,16 @@ def test_a_list_is_inserted_as_a_whole_under_one_key_of_a_bag(kind: str) -> None
 
 
 @every_type
-def test_insert_new_of_a_list_has_one_winner(kind: str) -> None:
+@LENGTHS
+def test_insert_new_of_a_list_has_one_winner(kind: str, length: int) -> None:
     table = Table(kind, stripes=4)
     wins: list[tuple[int, int]] = []
     crew = Crew()
-    rounds = 300 * ROUNDS
+    rounds = 2400 // length * ROUNDS
 
     def claim(me: int) -> None:
         for turn in range(rounds):
-            if table.insert_new([((turn, part), me) for part in range(3)]):
+            if table.insert_new([((turn, part), me) for part in range(length)]):
                 wins.append((turn, me))
 
     for me in range(4):
@@ -171,7 +178,7 @@ def test_insert_new_of_a_list_has_one_winner(kind: str) -> None:
     crew.run()
     assert sorted(turn for turn, _ in wins) == list(range(rounds))
     for turn, me in wins:
-        assert [table.lookup((turn, part)) for part in range(3)] == [[((turn, part), me)] for part in range(3)]
+        assert all(table.lookup((turn, part)) == [((turn, part), me)] for part in range(length))
     table.check()
 
 

@@ -381,7 +381,7 @@ def test_a_finalizer_that_revives_its_object_finds_it_whole(kind: str) -> None:
 
 @every_type
 def test_a_finalizer_may_go_on_with_the_very_iterator_that_drops_its_object(kind: str) -> None:
-    """An iterator holds a piece of the rows; when it fetches the next piece, the old one's rows may end, and run code."""
+    """An iterator holds a piece of the rows. When it fetches the next one, the old one's rows may end, and run code."""
     old = _core._knobs(scan_rows=1)
     try:
         table = Table(kind, stripes=1)

@@ -301,6 +301,26 @@ def test_fixations_are_counted_and_unfixing_an_unfixed_table_is_true(kind: str) 
 
 
 @every_type
+@pytest.mark.parametrize("stripes", [1, 4])
+def test_slots_of_a_fixed_table_stay_what_they_are_while_it_grows_and_shrinks(kind: str, stripes: int) -> None:
+    table = filled(kind, 300, stripes=stripes)
+    rows: list[Any] = []
+    with table.fixed():
+        index = 0
+        while (found := table.slot(index)) is not END_OF_TABLE:
+            rows += found
+            if index < 20:
+                table.insert([(1000 + index * 300 + n, 0) for n in range(300)])
+            elif index < 40:
+                for n in range(300):
+                    table.delete(1000 + (index - 20) * 300 + n)
+            index += 1
+    stayed = [row for row in rows if row[0] < 300]
+    assert alike(stayed, [(key, turn) for key in range(300) for turn in ((0, 1) if kind != "set" else (1,))])
+    assert len({exact_key(row) for row in rows}) == len(rows)
+
+
+@every_type
 @pytest.mark.parametrize("bad", [1, 0, None, "true", Atom("a")])
 def test_safe_fixtable_wants_a_boolean(kind: str, bad: Any) -> None:
     with fails(BadType):
