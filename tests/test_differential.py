@@ -10,6 +10,7 @@ handler. So the two implementations of a hot command are compared as well.
 What it is not: a test of real expiry; deadlines here lie in the past or far away. See test_commands_expiry.py for those.
 """
 
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -170,6 +171,12 @@ def left_ms(reply: Reply) -> int | None:
     return reply[1] if reply[0] == ":" else None
 
 
+def in_order(reply: Reply) -> Any:
+    """Words at every depth sorted: flags are sets."""
+    mark, value = reply
+    return (mark, sorted((in_order(item) for item in value), key=repr)) if isinstance(value, list) else reply
+
+
 def same(request: Words, theirs: Reply, ours: Reply) -> bool:
     """Are the two replies what the same server could have said?"""
     name = request[0].upper()
@@ -185,6 +192,8 @@ def same(request: Words, theirs: Reply, ours: Reply) -> bool:
         return theirs[1] > 0 and ours[1] > 0 and abs(theirs[1] - ours[1]) <= 2
     if name in (b"PTTL", b"PEXPIRETIME") and theirs[0] == ours[0] == ":":
         return theirs[1] > 0 and ours[1] > 0 and abs(theirs[1] - ours[1]) <= 2000
+    if name == b"COMMAND":
+        return in_order(theirs) == in_order(ours)
     return name == b"TIME" and theirs[0] == ours[0] == "*"
 
 
@@ -208,6 +217,60 @@ def server(request: pytest.FixtureRequest) -> Iterator[Any]:
 def clients(request: pytest.FixtureRequest, redis_port: int, server: Any) -> Iterator[tuple[Client, Client]]:
     with Client(redis_port, request.param) as theirs, Client(server.port, request.param) as ours:
         yield theirs, ours
+
+
+# Said once, word for word: commands that tell about server and connection, and above all their mistakes.
+SAID = """
+client | client foo | client id 1 | client kill | client kill 1 | client kill id | client kill id x | client kill id 0 | client kill type foo
+client kill user nobody | client kill addr x skipme maybe | client kill foo bar | client kill addr 1.2.3.4:5 | client kill id 99999 | client kill skipme yes id 88888
+client kill 1.2.3.4:5 | client kill laddr x | client kill type master | client kill type pubsub | client kill type slave
+client reply | client reply foo | client reply on | client setname | client setname "a b" | client getname | client setname x | client getname | client setname ""
+client getname | client no-evict x | client no-evict on | client no-evict off | client pause x | client pause -1 | client pause 10 foo | client unpause 3 | client unpause
+client list type foo | client list type master | client list id | client list id a | client list id 0 | client list foo | client list id 99999 | client help 2
+client unblock x | client unblock 99999 | client unblock 1 foo
+config | config get | config set maxmemory | config set foo bar | config set maxmemory abc | config set maxmemory 1 foo bar | config foo | config resetstat 1
+config resetstat | config set maxmemory 0 maxmemory 0 | config get nosuch* | config get save | config get maxmemory appendonly | config set maxmemory 100mb
+config get maxmemory | config set maxmemory 0 | config set slowlog-max-len -1 | config set slowlog-log-slower-than x | CONFIG GET DATABASES
+hello 4 | hello x | hello 1 | hello 3 foo | hello 3 auth a | hello 3 setname "a b" | hello 3 setname | auth | auth a | auth a b | auth a b c | auth default anything
+select x | select 99 | object | object foo | object encoding nokey | object freq nokey | object idletime nokey | object refcount nokey | object refcount | object help x
+set s abc | object refcount s | object encoding s | object freq s | object idletime s | set s 12345 | object encoding s | set s 01 | object encoding s
+set s xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx | object encoding s | set s xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx | object encoding s
+set s 9223372036854775807 | object encoding s | set s 9223372036854775808 | object encoding s | type s | type nokey
+memory usage | memory usage nokey | memory usage k samples x | memory usage k samples | memory usage k foo 1 | memory usage k samples -1 | memory foo | memory stats 1 | memory purge
+latency | latency history | latency history x | latency latest | latency reset | latency reset x | latency foo | latency reset command x y
+slowlog | slowlog get -2 | slowlog get x | slowlog foo | slowlog reset | slowlog len | slowlog get | slowlog get 5 | slowlog get -1 | slowlog get 1 2 | slowlog len x
+debug | debug set-active-expire 1 | debug object nokey | debug sleep 0
+wait 0 x | wait x 0 | wait 0 -1 | wait 0 0 | wait 1 5 | wait -1 0 | wait
+swapdb 0 0 | swapdb a 1 | swapdb 0 b | swapdb 0 99 | swapdb -1 0 | swapdb 0 1 | swapdb 0 1
+command foo | command count 1 | command info nosuch | command getkeys | command getkeys get a | command getkeys mset a b c d | command getkeys nosuch x | command getkeys set a
+command getkeys ping a | command getkeys get a b | command getkeys memory usage k | command getkeys object encoding k | command getkeysandflags rename a b
+command getkeysandflags getex a | command getkeysandflags mset a b c d | command getkeys eval
+command list filterby foo bar | command list filterby aclcat nope | command list filterby module x | command list foo | command list filterby pattern get
+command list filterby pattern "client|k*" | command docs nosuch
+shutdown foo | shutdown nosave save | shutdown abort | shutdown abort nosave
+copy a b db x | copy a a | copy a b foo | copy a a db 0 | copy a b db | move a 0 | move a 99 | move a x | flushdb foo | flushall async x | flushdb async sync | flushall sync
+dbsize 1 | reset 1 | ping a b | echo | time 1 | scan x | scan 0 foo | scan 0 count 0 | scan 0 count x | scan 0 type nope | scan 0 match | scan 0 count | scan
+getbit a -1 | getbit a 4294967296 | setbit a 0 2 | setbit a x 1 | setbit a 4294967296 1 | setbit a 5 1 | bitcount a 0 | bitcount a x y | bitcount a 0 1 foo | bitcount a 0 -1 bit
+get | GeT | info a b c | info nosuch | nosuch | nosuch a b c | foo|bar | config|get x | quit foo bar | append | setrange s 536870911 xx | setrange s 536870912 "" | append nokey ""
+exists nokey | strlen nokey | getrange nokey 0 -1 | setrange nokey 5 "" | exists nokey | persist nokey | expire nokey 10 | rename nokey x | renamenx nokey x | randomkey
+""".strip()
+FIXED = [call.strip() for line in SAID.splitlines() for call in line.replace("foo|bar", "foo~bar").replace("config|get", "config~get").split(" | ")]
+
+
+@pytest.mark.parametrize("resp", [2, 3], ids=["RESP2", "RESP3"])
+def test_what_redis_says_word_for_word(redis_port: int, server: Any, resp: int) -> None:
+    wrong = []
+    with Client(redis_port, resp) as theirs, Client(server.port, resp) as ours:
+        for line in FIXED:
+            if line.startswith("quit"):
+                continue
+            request = tuple(shlex.split(line.replace("~", "|")))
+            wanted, got = theirs(*request), ours(*request)
+            if not same(tuple(word.encode() for word in request), wanted, got):
+                wrong.append(f"{line}\n    redis {wanted}\n    ours  {got}")
+        theirs("FLUSHALL")
+        ours("FLUSHALL")
+    assert not wrong, "\n".join(wrong)
 
 
 def compare(clients: tuple[Client, Client], requests: list[Words]) -> None:

@@ -90,7 +90,7 @@ def client_list(session: Session, args: list[bytes]) -> Reply:
         sessions = sessions if client_type(args[1]) == "normal" else []
     elif option == b"ID" and len(args) > 1:
         ids = [int64(word) for word in args[1:]]
-        if any(number is None or number < 1 for number in ids):
+        if None in ids:
             raise CommandError("ERR Invalid client ID")
         known = session.app.shared.sessions
         sessions = [known[number] for number in cast("list[int]", ids) if number in known]

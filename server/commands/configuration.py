@@ -18,8 +18,14 @@ def text_of(data: bytes) -> str:
          summary="Settings by name or glob pattern.", complexity="O(N) in the number of patterns")  # fmt: skip
 def config_get(session: Session, args: list[bytes]) -> Reply:
     config = session.app.config
-    wanted = [compile_glob(word, ignore_case=True) for word in args]
-    return {name: config.text(name) for name in config.names() if any(matches(name.encode()) for matches in wanted)}
+    names = sorted(config.names())
+    found: dict[str, str] = {}
+    for word in args:
+        matches = compile_glob(word, ignore_case=True)
+        plain = not set(word) & set(b"*?[")
+        for name in filter(lambda name: matches(name.encode()), names):
+            found[text_of(word) if plain else name] = config.text(name)  # a plain name comes back as it was typed
+    return found
 
 
 @command("CONFIG SET (parameter value) ...", ADMIN, group="server", since="2.0.0",

@@ -258,6 +258,8 @@ def gathered(session: Session) -> deque[SlowEntry]:
 @command("SLOWLOG GET [count]", "admin loading stale", group="server", since="2.2.12", summary="The newest entries (10; -1: all).",
          complexity="O(N) in the number of entries told", tips="request_policy:all_nodes nondeterministic_output")  # fmt: skip
 def slowlog_get(session: Session, args: list[bytes]) -> Reply:
+    if len(args) > 1:
+        raise CommandError("ERR unknown subcommand or wrong number of arguments for 'get'. Try SLOWLOG HELP.")
     count: int | None = int64(args[0]) if args else 10
     if count is None or count < -1:
         raise CommandError("ERR count should be greater than or equal to -1")
