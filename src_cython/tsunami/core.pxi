@@ -7,6 +7,7 @@
 # Long ones (clear, long lists, scans in pieces) let it go.
 
 import random as _random
+import threading as _threading
 import weakref as _weakref
 
 from cpython.bytes cimport PyBytes_CheckExact
@@ -21,6 +22,7 @@ cdef object _missing = object()
 # Tables that live, for all() and for the trash; and the named ones, which live until they are deleted.
 cdef object _tables = _weakref.WeakSet()
 cdef dict _named = {}
+cdef object _naming = _threading.Lock()        # _named and the engine's registry of names change together
 cdef list _keyspaces = [None] * 16
 
 cdef bint trash_waiting() noexcept nogil:
@@ -786,13 +788,16 @@ cdef class Table:
         cdef int st
         if self in _keyspaces:
             raise BadArgument(f"{self.label()} cannot be deleted; delete_all_objects() empties it")
-        if self.named and _named.get(self._name) is self:
-            del _named[self._name]
+        with _naming:
+            st = table_retire(self.t)
+            if self.named and _named.get(self._name) is self:
+                del _named[self._name]
+        check(self, st, None)
         with nogil:
-            st = table_drop(self.t)
+            stripes_empty(self.t, True)
         self.settle()
         _tables.discard(self)
-        return check(self, st, None)
+        return 0
 
     def delete_object(self, row, /):
         """Delete the rows that equal this one exactly (1 and 1.0 differ): of a duplicate_bag all copies. Returns True. ETS: delete_object/2.
@@ -879,7 +884,7 @@ cdef class Table:
         cdef bint single = True
         cdef bint has_default = default is not None
         cdef int64_t by, total
-        if not has_default and PyLong_CheckExact(what) and small_int(<PyObject*>what, &by) and fits_cell(by):
+        if not has_default and not self.t.methods.bag and PyLong_CheckExact(what) and small_int(<PyObject*>what, &by) and fits_cell(by):
             key_open(key, &k)
             st = set_bump(self.t, &k.probe, <size_t>self.t.keypos + 1, by, &total)
             key_close(&k)
@@ -1080,6 +1085,7 @@ cdef class Table:
         cdef rows_t rows
         cdef int st
         cdef list found
+        self.live()
         key_open(key, &k)
         st = hash_copy(self.t, &k.probe, home, 64)
         if ts_likely(st == ST_OK):
@@ -1087,7 +1093,6 @@ cdef class Table:
             found = PyList_New(1)
             c_list_set(<PyObject*>found, 0, list_share(decode_found(home, self.t.keypos, key, <void*>self)))
             return found
-        self.live()
         if st == ST_CONFLICT:
             rows_open(&rows, self.t, home, 64)
             st = self.t.methods.get(self.t, &k.probe, rows_sink, &rows)
@@ -1483,13 +1488,15 @@ cdef class Table:
             return self
         text = atom.name.encode()
         p = text
-        st = table_name(self.t, p, len(text))
+        with _naming:
+            st = table_name(self.t, p, len(text))
+            if st == ST_OK:
+                _named.pop(self._name, None)
+                self._name = atom
+                _named[atom] = self
         if st == ST_EXISTS:
             raise TableExists(f"there is a table {atom.name!r} already", cause="already_exists")
         check(self, st, name)
-        _named.pop(self._name, None)
-        self._name = atom
-        _named[atom] = self
         return self
 
     def info(self, item=_missing, /):
@@ -1752,13 +1759,15 @@ def new(name, type="set", *, keypos=0, stripes=None):
         return table
     text = atom.name.encode()
     p = text
-    st = table_name(table.t, p, len(text))
+    with _naming:
+        st = table_name(table.t, p, len(text))
+        if st == ST_OK:
+            table._name = atom
+            table.named = True
+            _named[atom] = table
     if st == ST_EXISTS:
         raise TableExists(f"there is a table {atom.name!r} already", cause="already_exists")
     check(table, st, name)
-    table._name = atom
-    table.named = True
-    _named[atom] = table
     return table
 
 
@@ -1791,13 +1800,15 @@ def keyspace(db=0, /):
     <tsunami.Table 'keyspace 0' set, 0 rows>
     """
     cdef Table table
-    if not is_integer(db) or not 0 <= db < 16:
+    if not is_integer(db):
+        raise BadType(f"a database is an integer from 0 to 15, not {shown(db)}")
+    if not 0 <= db < 16:
         raise BadArgument(f"{shown(db)} is no database: 0 to 15")
-    if _keyspaces[db] is None:
-        table = Table("set")
-        table.t.stamped = True
-        table._name = Atom(f"keyspace {db}")
+    with _naming:
         if _keyspaces[db] is None:
+            table = Table("set")
+            table.t.stamped = True
+            table._name = Atom(f"keyspace {db}")
             _keyspaces[db] = table
     return _keyspaces[db]
 

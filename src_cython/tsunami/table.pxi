@@ -414,6 +414,17 @@ cdef void names_unlink(table_t* t) noexcept nogil:
         at[0] = t.by_name
     t.by_name = NULL
 
+cdef int table_retire(table_t* t) noexcept nogil:
+    """Begin to delete the table: its name is free, and nobody begins anything with it. ST_GONE if that has happened before."""
+    cdef int st = ST_GONE
+    ts_lock_acquire(&names.lock)
+    if t.alive:
+        flag_store(&t.alive, 0)
+        names_unlink(t)
+        st = ST_OK
+    ts_lock_release(&names.lock)
+    return st
+
 cdef int table_name(table_t* t, const char* name, size_t n) noexcept nogil:
     """Give the table this name in place of the one it has; NULL takes it away. ST_EXISTS if another table has it, or this one."""
     cdef char* copy = NULL

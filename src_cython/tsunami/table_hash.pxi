@@ -817,14 +817,8 @@ cdef int table_clear(table_t* t) noexcept nogil:
 
 cdef int table_drop(table_t* t) noexcept nogil:
     """Delete the table: it is empty and refuses everything from now on. ST_GONE if it was deleted before."""
-    ts_lock_acquire(&names.lock)
-    if not t.alive:
-        ts_lock_release(&names.lock)
-        return ST_GONE
-    flag_store(&t.alive, 0)
-    names_unlink(t)
-    ts_lock_release(&names.lock)
-    return stripes_empty(t, True)
+    cdef int st = table_retire(t)
+    return stripes_empty(t, True) if st == ST_OK else st
 
 cdef size_t table_memory(table_t* t) noexcept nogil:
     """Bytes: the structs, the slots, the pages and blocks of rows."""
