@@ -51,7 +51,7 @@ def describe(session: Session) -> str:
         "omem": conn.output_size(),
         "tot-mem": conn.query_size() + conn.output_size(),
         "events": "r",
-        "cmd": conn.last_command or session.command_name or "NULL",
+        "cmd": last_command(session),
         "user": DEFAULT_USER.decode(),
         "redir": -1,
         "resp": conn.resp,
@@ -59,6 +59,13 @@ def describe(session: Session) -> str:
         "lib-ver": session.lib_ver.decode(),
     }
     return " ".join(f"{name}={value}" for name, value in fields.items())
+
+
+def last_command(session: Session) -> str:
+    """With its subcommand, which the connection itself does not know."""
+    last = session.conn.last_command.lower()
+    full = session.command_name
+    return full if full.partition("|")[0] == last else last or "NULL"
 
 
 def client_type(data: bytes) -> str:
