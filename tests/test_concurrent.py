@@ -9,6 +9,7 @@ With the GIL the threads alternate every few microseconds (`switch` below) and m
 on free-threaded Python, and under the server's data plane, they meet everywhere.
 """
 
+import itertools
 import os
 import random
 import sys
@@ -746,6 +747,98 @@ def test_commit_puts_and_erases_are_one_moment() -> None:
     crew.add(look, 2)
     crew.run()
     assert sorted([row[0] for row in a] + [row[0] for row in b]) == list(keys)
+
+
+# ---- keyspaces: swap, deadlines
+
+
+def test_swap_loses_no_row_and_no_count() -> None:
+    a, b = _core.keyspace(14), _core.keyspace(15)
+    a.delete_all_objects()
+    b.delete_all_objects()
+    crew = Crew()
+    turns = 1500 * ROUNDS
+
+    def count(me: int) -> None:
+        chance = rng(me)
+        for turn in range(turns):
+            chance.choice((a, b)).update_counter(chance.randrange(20), 1, (0, 0))
+            assert (a if turn % 2 else b).insert_new(((me, turn), 0)) is True
+        crew.stop.set()
+
+    def swap() -> None:
+        while not crew.stop.is_set():
+            _core.swap(a, b)
+            _core.swap(b, a)
+            _core.swap(a, b)
+            for row in a.tab2list() + b.tab2list():
+                assert len(row) == 2
+
+    for me in range(3):
+        crew.add(count, me)
+    crew.add(swap)
+    try:
+        crew.run()
+        rows = a.tab2list() + b.tab2list()
+        assert sum(count for key, count in rows if isinstance(key, int)) == 3 * turns
+        assert len([key for key, _ in rows if not isinstance(key, int)]) == 3 * turns
+        a.check()
+        b.check()
+    finally:
+        a.delete_all_objects()
+        b.delete_all_objects()
+
+
+def test_a_lock_with_a_deadline_has_one_holder_at_a_time() -> None:
+    """What a distributed lock does: put a row with a deadline if the key is absent. Time goes on in one thread, and
+    the wheel is turned in another. Nobody gets the lock while the row of an earlier holder is not yet due."""
+    table = Table(stripes=2)
+    start = 1_700_000_000_000
+    old = _core._knobs(clock_ms=start)
+    now = [start]
+    holds: list[tuple[int, int]] = []
+    crew = Crew()
+
+    def tick() -> None:
+        for _ in range(3000 * ROUNDS):
+            now[0] += 1
+            _core._knobs(clock_ms=now[0])
+        crew.stop.set()
+
+    def expire() -> None:
+        while not crew.stop.is_set():
+            _core.expire(table, now[0], 5)
+
+    def hold(me: int) -> None:
+        chance = rng(me)
+        while not crew.stop.is_set():
+            before = now[0]
+            deadline = before + chance.randrange(3, 30)
+            if _core.commit([(table, "lock", None, None)], [(table, ("lock", me), deadline)], []):
+                taken = now[0]
+                if taken < deadline:  # else it was late, and held the lock for no time at all
+                    holds.append((taken, deadline))
+            if chance.random() < 0.5:
+                _core.commit([], [(table, (("other", me), chance.random()), before + chance.randrange(50))], [])
+
+    crew.add(tick)
+    crew.add(expire)
+    for me in range(3):
+        crew.add(hold, me)
+    try:
+        crew.run()
+        holds.sort()
+        for (_, deadline), (taken, _) in itertools.pairwise(holds):
+            assert taken >= deadline, "taken before the deadline of the holder"
+        assert len(holds) > 1
+        table.check()
+        _core._knobs(clock_ms=now[0] + 10**6)
+        while _core.expire(table, now[0] + 10**6)[0]:
+            pass
+        assert len(table) == 0
+        table.check()
+    finally:
+        _core._knobs(**old)
 
 
 # ---- everything at once

@@ -6,7 +6,10 @@ ETS's rules for tables by example, as far as they concern tables without owners;
 
 import copy
 import gc
+import os
 import pickle
+import subprocess
+import sys
 import weakref
 from typing import Any
 
@@ -452,3 +455,64 @@ def test_the_message_of_a_missing_key_is_a_sentence_not_a_repr_of_one() -> None:
         Table()["absent"]
     assert "'absent'" in str(info.value)
     assert not str(info.value).startswith(("'", '"'))
+
+
+# ---- the process around it
+
+
+def run(program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+
+
+def test_a_program_ends_cleanly_with_tables_of_every_kind_alive() -> None:
+    ended = run(
+        """
+import threading, tsunami
+
+class Talker:
+    def __init__(self, table): self.table = table
+    def __del__(self):
+        try:
+            self.table.insert((0, "late")); self.table.lookup(0); self.table.tab2list()
+        except tsunami.TsunamiError:
+            pass
+
+tables = [tsunami.new("named", type="bag"), tsunami.Table(), tsunami.keyspace(0), tsunami.Table("duplicate_bag")]
+for table in tables:
+    table.insert([(key, Talker(table), [table]) for key in range(50)])
+    table.safe_fixtable(True)
+iterator = iter(tables[0]); next(iterator)
+
+def hammer():
+    while True:
+        tables[1].insert((1, object())); tables[1].lookup(1); tables[1].tab2list()
+
+for _ in range(3):
+    threading.Thread(target=hammer, daemon=True).start()
+print("end")
+"""
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "end\n", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_has_its_own_copy_of_the_tables() -> None:
+    ended = run(
+        """
+import os, tsunami
+
+table = tsunami.new("t")
+table.insert([(key, object()) for key in range(1000)])
+child = os.fork()
+if child == 0:
+    table.delete(1)
+    table.insert((2, "child"))
+    table.check()
+    os._exit(0 if len(table) == 999 and tsunami.whereis("t") is table else 1)
+assert os.waitpid(child, 0)[1] == 0
+assert len(table) == 1000 and table.member(1)
+table.check()
+print("end")
+"""
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "end\n", "")

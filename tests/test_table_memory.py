@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from _tabletools import every_type
 
-from tsunami import Table, _core
+from tsunami import END_OF_TABLE, Table, _core
 
 Fill = Callable[[Table], object]
 
@@ -99,6 +99,61 @@ def test_memory_grows_with_the_rows_and_never_shrinks_by_an_insert_beyond_a_fini
         rows += 50
         assert memory(table) >= floor + rows * 24  # header, key, value: three words at the least
     table.check()
+
+
+@every_type
+def test_a_fixed_table_remembers_dead_keys_only_while_it_is_fixed(kind: str) -> None:
+    table = Table(kind, stripes=2)
+    table.insert((0, 0))
+    table.delete(0)
+    before = memory(table)
+    with table.fixed():
+        table.insert([((key, "some text"), "v" * 100) for key in range(2000)])
+        for key in range(2000):
+            table.delete((key, "some text"))
+        table.check()
+        assert memory(table) - before > 2000 * 24
+    table.check()
+    assert memory(table) - before < 50_000
+    table.delete_all_objects()
+    assert memory(table) == memory(Table(kind, stripes=2))
+
+
+@every_type
+def test_a_fixed_table_remembers_a_dead_key_once(kind: str) -> None:
+    table = Table(kind, stripes=1)
+    with table.fixed():
+
+        def cycle() -> None:
+            for key in range(100):
+                table.insert([(key, 1), (key, 2)])
+                table.delete(key)
+
+        cycle()
+        settled = memory(table)
+        for _ in range(50):
+            cycle()
+        assert memory(table) <= settled
+        table.check()
+
+
+@every_type
+def test_clearing_a_fixed_table_keeps_its_keys_in_mind_and_nothing_else(kind: str) -> None:
+    table = Table(kind, stripes=2)
+    fresh = memory(table)
+    table.safe_fixtable(True)
+    table.insert([(key, "v" * 1000) for key in range(1000)])
+    table.delete_all_objects()
+    table.check()
+    assert table.next(500) is END_OF_TABLE
+    assert memory(table) - fresh < 150_000
+    table.delete_all_objects()  # dead keys are moved, not lost
+    assert table.next(500) is END_OF_TABLE
+    table.check()
+    table.safe_fixtable(False)
+    assert memory(table) - fresh < 20_000
+    table.delete_all_objects()
+    assert memory(table) == fresh
 
 
 @pytest.mark.parametrize("rows", [100_000, 1_000_000])
