@@ -102,9 +102,19 @@ extensions: Final[Strategy] = st.one_of(
     st.sampled_from((*Colour, *Level, *Right)),
 )
 
-# deferred, here and below: the repr of a strategy spells out all it is made of, unless there is a name in between
-scalars: Final[Strategy] = st.deferred(
-    lambda: st.one_of(numbers, atoms, st.booleans(), st.none(), texts, binaries, bit_strings(), opaque, extensions)
+
+def brief(strategy: Strategy) -> Strategy:
+    """The same, with a short repr: Hypothesis spells a strategy out with all that it is made of."""
+
+    @st.composite
+    def strategy_of_this_file(draw: st.DrawFn) -> Any:
+        return draw(strategy)
+
+    return strategy_of_this_file()
+
+
+scalars: Final[Strategy] = brief(
+    st.one_of(numbers, atoms, st.booleans(), st.none(), texts, binaries, bit_strings(), opaque, extensions)
 )
 
 
@@ -139,10 +149,12 @@ def spelled(term: Any) -> Any:
 def _keys(leaves: Strategy) -> Strategy:
     return st.recursive(
         leaves,
-        lambda inner: st.one_of(
-            st.lists(inner, max_size=4).map(tuple),
-            st.builds(ImproperList, st.lists(inner, min_size=1, max_size=3), inner),
-            st.lists(inner, max_size=3, unique_by=spelled_deep).map(frozenset),
+        lambda inner: brief(
+            st.one_of(
+                st.lists(inner, max_size=4).map(tuple),
+                st.builds(ImproperList, st.lists(inner, min_size=1, max_size=3), inner),
+                st.lists(inner, max_size=3, unique_by=spelled_deep).map(frozenset),
+            )
         ),
         max_leaves=6,
     )
@@ -162,7 +174,7 @@ def spelled_deep(term: Any) -> Any:
     return spelled(term)
 
 
-hashable: Final[Strategy] = st.deferred(lambda: _keys(scalars))
+hashable: Final[Strategy] = brief(_keys(scalars))
 
 
 def keys() -> Strategy:
@@ -175,29 +187,31 @@ def maps(of_keys: Strategy, values: Strategy) -> Strategy:
 
 
 def containers(of_keys: Strategy, inner: Strategy) -> Strategy:
-    return st.one_of(
-        st.lists(inner, max_size=5),
-        st.lists(inner, max_size=5).map(tuple),
-        improper_lists(inner),
-        maps(of_keys, inner),
-        local_funs(inner),
+    return brief(
+        st.one_of(
+            st.lists(inner, max_size=5),
+            st.lists(inner, max_size=5).map(tuple),
+            improper_lists(inner),
+            maps(of_keys, inner),
+            local_funs(inner),
+        )
     )
 
 
 sets: Final[Strategy] = st.lists(hashable, max_size=4, unique_by=spelled_deep).map(set)
-anything: Final[Strategy] = st.deferred(
-    lambda: st.recursive(scalars, lambda inner: st.one_of(containers(hashable, inner), sets), max_leaves=15)
+anything: Final[Strategy] = brief(
+    st.recursive(scalars, lambda inner: st.one_of(containers(hashable, inner), sets), max_leaves=15)
 )
 
 # What Erlang has too: no infinities, no extension types.
-erlang_scalars: Final[Strategy] = st.deferred(
-    lambda: st.one_of(
+erlang_scalars: Final[Strategy] = brief(
+    st.one_of(
         integers, floats.filter(math.isfinite), atoms, st.booleans(), st.none(), texts, binaries, bit_strings(), opaque
     )
 )
-erlang_keys: Final[Strategy] = st.one_of(erlang_scalars, st.lists(erlang_scalars, max_size=4).map(tuple))
-erlang_terms: Final[Strategy] = st.deferred(
-    lambda: st.recursive(erlang_scalars, lambda inner: containers(erlang_keys, inner), max_leaves=15)
+erlang_keys: Final[Strategy] = brief(st.one_of(erlang_scalars, st.lists(erlang_scalars, max_size=4).map(tuple)))
+erlang_terms: Final[Strategy] = brief(
+    st.recursive(erlang_scalars, lambda inner: containers(erlang_keys, inner), max_leaves=15)
 )
 
 

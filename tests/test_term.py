@@ -892,3 +892,20 @@ def test_the_models_key_agrees_with_itself(term: Any) -> None:
     """The oracle's own sanity: a term is equal to its copy, and in the same place."""
     assert exact_key(term) == exact_key(copy.deepcopy(term))
     assert compare(term, copy.deepcopy(term), exact=True) == 0
+
+
+def test_messages_about_huge_deep_or_unspeakable_values_are_short() -> None:
+    class Unspeakable:
+        def __repr__(self) -> str:
+            raise RuntimeError("not to be spelled")
+
+    deep = nested(lambda term: (term,), 3000)
+    for term in (
+        Unspeakable(),
+        [Unspeakable(), deep],
+        {(deep, "a"): 1, (deep, b"a"): 2},
+        "\ud800" * 10_000_000,
+    ):
+        with pytest.raises((BadType, BadArgument)) as caught:
+            _core.term_roundtrip(term)
+        assert len(str(caught.value)) < 1000

@@ -391,8 +391,8 @@ cdef int map_order(packer_t* p, frame_t* frame) except -1:
         for i in range(1, n):
             if compare_keys(&frame.keys[i - 1], &frame.keys[i]) == 0:
                 raise BadArgument(
-                    f"two keys of the map are one term: {<object>frame.items[2 * frame.keys[i - 1].item]!r:.100} "
-                    f"and {<object>frame.items[2 * frame.keys[i].item]!r:.100}")
+                    f"two keys of the map are one term: {shown(<object>frame.items[2 * frame.keys[i - 1].item])} "
+                    f"and {shown(<object>frame.items[2 * frame.keys[i].item])}")
     finally:
         buf_free(&forms)
     memcpy(frame.key_bodies + head, p.out.data + frame.at + head, bodies)
@@ -456,7 +456,7 @@ cdef int pack_other(packer_t* p, size_t at, size_t i, object o) except -1:
     if type_ == &PyLong_Type:
         return pack_long(p, at, i, o)
     if type_ == &PyUnicode_Type:
-        raise BadArgument(f"text with a lone surrogate has no UTF-8 form: {o!r:.100}. Store it as bytes")
+        raise BadArgument(f"text with a lone surrogate has no UTF-8 form: {shown(o)}. Store it as bytes")
     done = pack_own(p, at, i, o)
     if done != PACK_OTHER:
         return done
@@ -588,10 +588,10 @@ cdef int pack_object(packer_t* p, size_t at, size_t i, object o) except -1:
     cdef uint32_t* more
     if p.ctx == NULL or not p.ctx.allow_objects:
         raise BadType(
-            f"a {type(o).__name__} has no packed form, and an object kept by reference cannot stand here: {o!r:.100}. "
+            f"a {type(o).__name__} has no packed form, and an object kept by reference cannot stand here: {shown(o)}. "
             "See register_term")
     if inside_key(p):
-        raise BadType(f"a {type(o).__name__} has no packed form, so it cannot be a key or a part of one: {o!r:.100}")
+        raise BadType(f"a {type(o).__name__} has no packed form, so it cannot be a key or a part of one: {shown(o)}")
     if p.slot_count == p.slot_cap:
         more = <uint32_t*>realloc(p.slots, (p.slot_cap * 2 + 8) * sizeof(uint32_t))
         if more == NULL:
@@ -911,9 +911,9 @@ cdef dict make_dict(tuple parts):
         try:
             PyDict_SetItem(value, parts[2 * i], parts[2 * i + 1])
         except TypeError:
-            raise BadType(f"a map has a key that cannot be the key of a dict: {parts[2 * i]!r:.100}") from None
+            raise BadType(f"a map has a key that cannot be the key of a dict: {shown(parts[2 * i])}") from None
     if <size_t>len(value) != n:
-        raise BadArgument(f"a map has keys that are one key to a dict, such as 1 and 1.0: {parts[::2]!r:.200}")
+        raise BadArgument(f"a map has keys that are one key to a dict, such as 1 and 1.0: {shown(parts[::2])}")
     return value
 
 

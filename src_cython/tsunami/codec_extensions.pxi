@@ -48,11 +48,11 @@ def register_term(cls, name, encode, decode):
     """
     cdef Extension extension = Extension.__new__(Extension)
     if not isinstance(cls, type):
-        raise BadType(f"register_term takes a class, not {cls!r:.100}")
+        raise BadType(f"register_term takes a class, not {shown(cls)}")
     if cls in PLAIN_TYPES:
         raise BadArgument(f"{cls.__name__} has a form of its own: it cannot be registered")
     if not isinstance(name, str) or not name:
-        raise BadType(f"the name of an extension type is a str that is not empty: {name!r:.100}")
+        raise BadType(f"the name of an extension type is a str that is not empty: {shown(name)}")
     if not callable(encode) or not callable(decode):
         raise BadType("encode and decode are functions of one argument")
     extension.cls = cls
@@ -61,7 +61,7 @@ def register_term(cls, name, encode, decode):
     extension.decode = decode
     seen = EXTENSION_BY_NAME.get(extension.atom)
     if seen is not None and (<Extension>seen).cls is not cls:
-        raise BadArgument(f"the name {name!r} belongs to {(<Extension>seen).cls.__qualname__} already")
+        raise BadArgument(f"the name {shown(name)} belongs to {(<Extension>seen).cls.__qualname__} already")
     seen = EXTENSION_BY_TYPE.get(cls)
     if seen is not None and (<Extension>seen).atom is not extension.atom:
         raise BadArgument(f"{cls.__qualname__} is registered under the name {(<Extension>seen).atom} already")
@@ -81,7 +81,7 @@ cdef object make_extension(object name, object payload):
     found = EXTENSION_BY_NAME.get(name)
     if found is None:
         raise BadArgument(
-            f"the term is of the extension type {str(name)!r}, which is not known: call register_term for it first")
+            f"the term is of the extension type {shown(str(name))}, which is not known: call register_term for it")
     return (<Extension>found).decode(payload)
 
 
@@ -107,7 +107,7 @@ def _decode_enum(payload):
     try:
         return cls[payload[2]]
     except KeyError:
-        raise BadArgument(f"the enum {module}.{qualname} has no member {payload[2]!r}") from None
+        raise BadArgument(f"the enum {module}.{qualname} has no member {shown(payload[2])}") from None
 
 
 # ---- dates and times

@@ -28,16 +28,16 @@ cdef extern from *:
 
 cdef object _checked_int(object value, str what, object low, object high):
     if not isinstance(value, int) or isinstance(value, bool):
-        raise BadType(f"{what} is an int, not {type(value).__name__}: {value!r:.100}")
+        raise BadType(f"{what} is an int, not {type(value).__name__}: {shown(value)}")
     if not low <= value <= high:
-        raise BadArgument(f"{what} lies between {low} and {high}: {value!r:.100}")
+        raise BadArgument(f"{what} lies between {low} and {high}: {shown(value)}")
     return int(value)
 
 
 cdef object _checked_atom(object value, str what):
     if type(value) is Atom or value is True or value is False or value is None:
         return value
-    raise BadType(f"{what} is an Atom, not {type(value).__name__}: {value!r:.100}")
+    raise BadType(f"{what} is an Atom, not {type(value).__name__}: {shown(value)}")
 
 
 cdef Py_hash_t hash_nested(type cls, tuple parts) except -1:
@@ -104,11 +104,11 @@ cdef cell_t atom_cell(str name) except 0:
     cdef bytes text
     cdef cell_t c
     if len(name) > ATOM_CODE_POINTS:
-        raise TermTooLarge(f"an atom has at most {ATOM_CODE_POINTS} characters, not {len(name)}: {name!r:.40}...")
+        raise TermTooLarge(f"an atom has at most {ATOM_CODE_POINTS} characters, not {len(name)}: {shown(name)}")
     try:
         text = name.encode()
     except UnicodeEncodeError:
-        raise BadArgument(f"an atom with a lone surrogate has no UTF-8 form: {name!r:.100}") from None
+        raise BadArgument(f"an atom with a lone surrogate has no UTF-8 form: {shown(name)}") from None
     c = atom_intern(<const char*>text, len(text))
     if c == 0:
         raise MemoryError(f"there is no room for another atom (at most {ATOMS_MAX})")
@@ -123,7 +123,7 @@ cdef PyObject* atom_new(PyObject* cls, PyObject* args, PyObject* kwds) except NU
         raise TypeError("Atom takes one argument, its name")
     name = given[0] if given else named["name"]
     if not isinstance(name, str):
-        raise BadType(f"an atom's name is a str, not {type(name).__name__}: {name!r:.100}")
+        raise BadType(f"an atom's name is a str, not {type(name).__name__}: {shown(name)}")
     atom = atom_object(atom_cell(str(name)))
     Py_INCREF(atom)
     return <PyObject*>atom
@@ -219,7 +219,7 @@ cdef class ImproperList:
         return hash_nested(ImproperList, self.cells)
 
     def __repr__(self):
-        return f"ImproperList({self.items!r}, {self.tail!r})"
+        return f"ImproperList({list(self.items)!r}, {self.tail!r})"
 
     def __reduce__(self):
         return ImproperList, (self.items, self.tail)
@@ -327,9 +327,9 @@ cdef class Fun:
     def __cinit__(self, kind, *fields):
         cdef size_t want = 3 if kind == "export" else 7
         if kind not in ("export", "local"):
-            raise BadArgument(f'a fun is of kind "export" or "local": {kind!r:.100}')
+            raise BadArgument(f'a fun is of kind "export" or "local": {shown(kind)}')
         if <size_t>len(fields) != want:
-            raise TypeError(f"a fun of kind {kind!r} has {want} fields, not {len(fields)}")
+            raise TypeError(f"a fun of kind {shown(kind)} has {want} fields, not {len(fields)}")
         self.kind = str(kind)
         module = _checked_atom(fields[0], "a fun's module")
         if kind == "export":
