@@ -18,13 +18,14 @@ ROOT = "src_cython/tsunami"
 NAMES = ("_core", "_wire")
 DIRECTIVES = {
     "language_level": 3,
-    "binding": True,
+    "binding": False,  # plain method descriptors: 10 ns less a call
     "boundscheck": False,
     "wraparound": False,
     "cdivision": True,
     "initializedcheck": False,
     "auto_pickle": False,
-    "embedsignature": False,
+    "embedsignature": True,
+    "embedsignature.format": "clinic",
     "freethreading_compatible": True,
 }
 

@@ -125,6 +125,7 @@ cdef size_t table_keypos(table_t* t) noexcept nogil                             
 cdef bint table_is_bag(table_t* t) noexcept nogil                                # bag or duplicate_bag
 cdef size_t table_memory(table_t* t) noexcept nogil
 cdef void table_prefetch(table_t* t, const probe_t* key) noexcept nogil          # start loading the key's bucket
+cdef void table_prefetch_row(table_t* t, const probe_t* key) noexcept nogil      # start loading its row; the bucket should be there by then
 cdef uint64_t table_volatile(table_t* t) noexcept nogil                          # rows with a deadline
 # Erase what is due at `now` (ms), at most `budget` rows. *lateness: by how many ms the latest of them was late.
 cdef size_t table_expire(table_t* t, uint64_t now, size_t budget, uint64_t* lateness) noexcept nogil

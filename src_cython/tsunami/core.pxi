@@ -1309,7 +1309,7 @@ cdef class Table:
         """The last key; in hash tables the same as first. ETS: last/1.
 
         >>> Table().last()
-        tsunami.Atom('$end_of_table')
+        Atom('$end_of_table')
         """
         return self.walk(_missing, False)
 

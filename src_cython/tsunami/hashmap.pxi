@@ -26,6 +26,10 @@
 #
 # Not here: locks, tables, values. The caller holds the stripe.
 
+cdef extern from "match.h" nogil:
+    uint32_t bucket_match(const uint64_t* b, uint64_t tag) noexcept
+    uint32_t bucket_slot(uint32_t matches) noexcept
+
 cdef enum:
     BUCKET = 8
 
@@ -174,13 +178,16 @@ cdef inline uint64_t* map_find(map_t* m, const probe_t* p, uint64_t h) noexcept 
     cdef uint64_t* b
     cdef uint64_t slot
     cdef size_t d = 0
-    cdef size_t i
+    cdef uint32_t found, i
     while True:
         b = s.slots + ((home + d) & mask) * BUCKET
-        for i in range(BUCKET):
+        found = bucket_match(b, tag)
+        while found != 0:
+            i = bucket_slot(found)
             slot = b[i]
-            if (slot & 0xFFFF) == tag and slot != 0 and key_equal(slot_row(slot), m.keypos, p):
+            if slot != 0 and key_equal(slot_row(slot), m.keypos, p):
                 return b + i
+            found &= found - 1
         if b[BUCKET - 1] == 0 or d == mask:
             return NULL
         d += 1
@@ -278,18 +285,16 @@ cdef void map_move(map_t* m) noexcept nogil:
     b = s.slots + ((m.frontier + 1) & mask) * BUCKET
     for i in range(BUCKET):
         ts_prefetch(<const void*>((b[i] >> 16) & ~<uint64_t>1))
-    # The usual case: the home's own bucket, with nobody else's slots in it and none of its own further on. It goes as a whole.
+    # Its own bucket goes as a whole. All earlier homes have moved, so the only others who may stand there or have passed it came round
+    # the end of the table; and nobody has, where the bucket before has room.
     b = s.slots + m.frontier * BUCKET
-    if b[BUCKET - 1] == 0:
+    if m.frontier != 0 and (b - 1)[0] == 0:
         n = 0
-        while b[n] != 0 and b[n] & 15 == 0:
+        while n < BUCKET and b[n] != 0:
+            side_add(&m.nxt, map_row_hash(m, slot_row(b[n])), b[n] >> 16)
+            b[n] = 0
             n += 1
-        if b[n] == 0:
-            for i in range(n):
-                side_add(&m.nxt, map_row_hash(m, slot_row(b[i])), b[i] >> 16)
-                b[i] = 0
-            m.frontier += 1
-            return
+        d = 1 if n == BUCKET else mask + 1
     while d <= mask:
         at = (m.frontier + d) & mask
         b = s.slots + at * BUCKET

@@ -901,7 +901,8 @@ cdef void table_prefetch(table_t* t, const probe_t* p) noexcept nogil:
     """Start loading the bucket of a key. Reads what a resize may change meanwhile, without the lock: only an address to load comes of it."""
     cdef stripe_t* s = table_stripe(t, p.hash)
     cdef uint64_t h = map_local(&s.map, p.hash)
-    ts_prefetch(s.map.cur.slots + side_home(&s.map.cur, h) * BUCKET)
+    cdef side_t* side = map_side(&s.map, h)
+    ts_prefetch(side.slots + side_home(side, h) * BUCKET)
 
 
 cdef void table_prefetch_row(table_t* t, const probe_t* p) noexcept nogil:

@@ -1,0 +1,29 @@
+/* Which of a bucket's eight slots have this tag in their low 16 bits: one bit each, slot i at bit bucket_bit(i).
+   An empty slot has the tag 0. */
+#ifndef TSUNAMI_MATCH_H
+#define TSUNAMI_MATCH_H
+#include <stdint.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+
+/* Compare 16 bits at a time, keep the lowest lane of each word: four words a vector of bytes, two vectors. */
+static inline uint32_t bucket_match(const uint64_t *b, uint64_t tag) {
+    const __m128i *v = (const __m128i *)b;
+    __m128i t = _mm_set1_epi16((short)tag);
+    __m128i low = _mm_packs_epi16(_mm_cmpeq_epi16(_mm_load_si128(v), t), _mm_cmpeq_epi16(_mm_load_si128(v + 1), t));
+    __m128i high = _mm_packs_epi16(_mm_cmpeq_epi16(_mm_load_si128(v + 2), t), _mm_cmpeq_epi16(_mm_load_si128(v + 3), t));
+    return ((uint32_t)_mm_movemask_epi8(low) & 0x1111) | ((uint32_t)_mm_movemask_epi8(high) & 0x1111) << 1;
+}
+static inline uint32_t bucket_slot(uint32_t matches) {
+    uint32_t i = (uint32_t)__builtin_ctz(matches);
+    return (i >> 2) + (i & 3) * 4;
+}
+#else
+static inline uint32_t bucket_match(const uint64_t *b, uint64_t tag) {
+    uint32_t m = 0;
+    for (int i = 0; i < 8; i++) m |= (uint32_t)((b[i] & 0xFFFF) == tag) << i;
+    return m;
+}
+static inline uint32_t bucket_slot(uint32_t matches) { return (uint32_t)__builtin_ctz(matches); }
+#endif
+#endif
