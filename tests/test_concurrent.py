@@ -13,6 +13,7 @@ import itertools
 import os
 import random
 import sys
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -316,23 +317,23 @@ def test_writers_of_different_keys_do_not_disturb_each_other(kind: str) -> None:
 @every_type
 def test_clear_is_one_moment(kind: str) -> None:
     """Of one writer's rows those before the clear are gone, and all after it are there. So what is there of a writer's
-    numbered rows is always the end of its series, without a gap."""
-    table = Table(kind, stripes=8)
+    numbered rows is always the end of its series, without a gap. (Many stripes, so that a clear takes its time.)"""
+    table = Table(kind, stripes=4096)
     crew = Crew()
     progress = [0, 0]
 
     def write(me: int) -> None:
-        for number in range(4000 * ROUNDS):
+        for number in range(50_000 * ROUNDS):
             table.insert(((me, number), number))
             progress[me] = number
         crew.stop.set()
 
     def clear() -> None:
         while not crew.stop.is_set():
+            before = list(progress)
             table.delete_all_objects()
-            for me in (0, 1):
-                last = progress[me]
-                there = [table.member((me, number)) for number in range(max(0, last - 40), last + 1)]
+            for me, last in enumerate(list(progress)):
+                there = [table.member((me, number)) for number in range(max(0, before[me] - 20), last + 1)]
                 assert there == sorted(there), "a row is gone that came after one that is there"
 
     crew.add(write, 0)
@@ -790,20 +791,15 @@ def test_swap_loses_no_row_and_no_count() -> None:
 
 
 def test_a_lock_with_a_deadline_has_one_holder_at_a_time() -> None:
-    """What a distributed lock does: put a row with a deadline if the key is absent. Time goes on in one thread, and
-    the wheel is turned in another. Nobody gets the lock while the row of an earlier holder is not yet due."""
+    """What a distributed lock does: put a row with a deadline if the key is absent. Time goes on a little with each
+    attempt, and the wheel is turned in another thread. Nobody gets the lock before the last holder's deadline."""
     table = Table(stripes=2)
     start = 1_700_000_000_000
     old = _core._knobs(clock_ms=start)
     now = [start]
+    one_at_a_time = threading.Lock()
     holds: list[tuple[int, int]] = []
     crew = Crew()
-
-    def tick() -> None:
-        for _ in range(3000 * ROUNDS):
-            now[0] += 1
-            _core._knobs(clock_ms=now[0])
-        crew.stop.set()
 
     def expire() -> None:
         while not crew.stop.is_set():
@@ -811,26 +807,27 @@ def test_a_lock_with_a_deadline_has_one_holder_at_a_time() -> None:
 
     def hold(me: int) -> None:
         chance = rng(me)
-        while not crew.stop.is_set():
-            before = now[0]
-            deadline = before + chance.randrange(3, 30)
+        for turn in range(1500 * ROUNDS):
+            with one_at_a_time:
+                now[0] += 1
+                _core._knobs(clock_ms=now[0])
+            deadline = now[0] + chance.randrange(3, 100)
             if _core.commit([(table, "lock", None, None)], [(table, ("lock", me), deadline)], []):
                 taken = now[0]
                 if taken < deadline:  # else it was late, and held the lock for no time at all
                     holds.append((taken, deadline))
-            if chance.random() < 0.5:
-                _core.commit([], [(table, (("other", me), chance.random()), before + chance.randrange(50))], [])
+            _core.commit([], [(table, (("other", me, turn % 50), turn), now[0] + chance.randrange(200))], [])
+        crew.stop.set()
 
-    crew.add(tick)
     crew.add(expire)
     for me in range(3):
         crew.add(hold, me)
     try:
         crew.run()
         holds.sort()
+        assert len(holds) > 10
         for (_, deadline), (taken, _) in itertools.pairwise(holds):
             assert taken >= deadline, "taken before the deadline of the holder"
-        assert len(holds) > 1
         table.check()
         _core._knobs(clock_ms=now[0] + 10**6)
         while _core.expire(table, now[0] + 10**6)[0]:

@@ -207,16 +207,18 @@ def test_a_walk_that_deletes_what_it_has_seen_in_a_fixed_table_is_not_quadratic(
     assert scaling(make, 5_000) < 3.2
 
 
-def test_no_single_insert_waits_for_the_whole_map_to_grow() -> None:
+def worst_insert(rows: int) -> int:
+    """The CPU time of the longest of so many inserts into a fresh table, in ns."""
     table = Table(stripes=1)
-    worst = total = 0.0
-    n = 400_000
-    for key in range(n):
-        start = time.perf_counter()
+    worst = 0
+    for key in range(rows):
+        start = time.thread_time_ns()
         table.insert((key, key))
-        took = time.perf_counter() - start
-        total += took
-        worst = max(worst, took)
-    # Moving 400,000 rows at once would take tens of milliseconds. Scheduling noise may cost a few on a busy machine.
-    moved_at_once = total / n * n / 4
-    assert worst < max(0.02, moved_at_once), f"worst {worst * 1e3:.2f} ms of {total * 1e3:.0f} ms"
+        worst = max(worst, time.thread_time_ns() - start)
+    return worst
+
+
+def test_no_single_insert_waits_for_the_whole_map_to_grow() -> None:
+    """Moving 400,000 rows at once would take tens of milliseconds. By the thread's own CPU time, and twice, because the
+    kernel books its interrupts on whoever runs."""
+    assert min(worst_insert(400_000) for _ in range(2)) < 3_000_000
