@@ -462,7 +462,7 @@ cdef int pack_other(packer_t* p, size_t at, size_t i, object o) except -1:
         return done
     extension = extension_of(o)
     if extension is not None:
-        return pack_extension(p, at, i, o, <Extension>extension)
+        return pack_extension(p, at, i, o, <_Extension>extension)
     return pack_subclass(p, at, i, o)
 
 
@@ -555,7 +555,7 @@ cdef int pack_own(packer_t* p, size_t at, size_t i, object o) except -1:
     return 0
 
 
-cdef int pack_extension(packer_t* p, size_t at, size_t i, object o, Extension extension) except -1:
+cdef int pack_extension(packer_t* p, size_t at, size_t i, object o, _Extension extension) except -1:
     return frame_push(p, LOW_EXT, (extension.atom, extension.encode(o)), <PyObject*>o, 2, i)
 
 

@@ -13,7 +13,7 @@ import zoneinfo as _zoneinfo
 
 
 @cython.final
-cdef class Extension:
+cdef class _Extension:
     """One registration."""
     cdef object cls
     cdef object atom
@@ -46,7 +46,7 @@ def register_term(cls, name, encode, decode):
     >>> table.lookup("half")
     [('half', Fraction(1, 2))]
     """
-    cdef Extension extension = Extension.__new__(Extension)
+    cdef _Extension extension = _Extension.__new__(_Extension)
     if not isinstance(cls, type):
         raise BadType(f"register_term takes a class, not {shown(cls)}")
     if cls in PLAIN_TYPES:
@@ -60,11 +60,11 @@ def register_term(cls, name, encode, decode):
     extension.encode = encode
     extension.decode = decode
     seen = EXTENSION_BY_NAME.get(extension.atom)
-    if seen is not None and (<Extension>seen).cls is not cls:
-        raise BadArgument(f"the name {shown(name)} belongs to {(<Extension>seen).cls.__qualname__} already")
+    if seen is not None and (<_Extension>seen).cls is not cls:
+        raise BadArgument(f"the name {shown(name)} belongs to {(<_Extension>seen).cls.__qualname__} already")
     seen = EXTENSION_BY_TYPE.get(cls)
-    if seen is not None and (<Extension>seen).atom is not extension.atom:
-        raise BadArgument(f"{cls.__qualname__} is registered under the name {(<Extension>seen).atom} already")
+    if seen is not None and (<_Extension>seen).atom is not extension.atom:
+        raise BadArgument(f"{cls.__qualname__} is registered under the name {(<_Extension>seen).atom} already")
     EXTENSION_BY_NAME[extension.atom] = extension
     EXTENSION_BY_TYPE[cls] = extension
 
@@ -82,7 +82,7 @@ cdef object make_extension(object name, object payload):
     if found is None:
         raise BadArgument(
             f"the term is of the extension type {shown(str(name))}, which is not known: call register_term for it")
-    return (<Extension>found).decode(payload)
+    return (<_Extension>found).decode(payload)
 
 
 # ---- enums: by module, qualified name and member name. A module is never imported on behalf of a stored term.
@@ -175,4 +175,4 @@ def _register_own():
 
 
 _register_own()
-cdef Extension ENUM_EXTENSION = EXTENSION_BY_TYPE[_enum.Enum]
+cdef _Extension ENUM_EXTENSION = EXTENSION_BY_TYPE[_enum.Enum]
