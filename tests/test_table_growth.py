@@ -219,6 +219,6 @@ def worst_insert(rows: int) -> int:
 
 
 def test_no_single_insert_waits_for_the_whole_map_to_grow() -> None:
-    """Moving 400,000 rows at once would take tens of milliseconds. By the thread's own CPU time, and twice, because the
-    kernel books its interrupts on whoever runs."""
-    assert min(worst_insert(400_000) for _ in range(2)) < 3_000_000
+    """Moving half of these rows at once takes 50 ms and more. By the thread's own CPU time, on which a busy machine
+    books a tick (4 ms) or two that were not ours; how long inserts take to the microsecond is for bench/ to say."""
+    assert worst_insert(1_000_000) < 15_000_000
