@@ -609,7 +609,7 @@ cdef class Table:
 
     cdef inline int live(self) except -1:
         """The table comes first: what is wrong with the other arguments does not matter if it has been deleted."""
-        if ts_unlikely(not self.t.alive):
+        if ts_unlikely(not flag_load(&self.t.alive)):
             raise fail(self, ST_GONE, None)
         return 0
 
@@ -670,7 +670,7 @@ cdef class Table:
                     batch_add(self, &b, row)
             else:
                 raise BadType(f"a row (tuple) or a list of rows, not {shown(rows)}")
-            if not self.t.alive:
+            if not flag_load(&self.t.alive):
                 return ST_GONE
             if b.n == 0:
                 return ST_OK
@@ -1375,7 +1375,7 @@ cdef class Table:
             st = ST_NO_MEMORY
         if st != ST_OK:
             rows_close(&rows)
-            if not self.t.alive:
+            if not flag_load(&self.t.alive):
                 raise fail(self, ST_GONE, None)
             if st == ST_ABSENT:
                 return END_OF_TABLE_
@@ -1507,7 +1507,7 @@ cdef class Table:
         ('bag', 1, 0)
         """
         cdef dict items
-        if not self.t.alive:
+        if not flag_load(&self.t.alive):
             return None
         if item == "memory":
             return table_memory(self.t)
@@ -1630,7 +1630,7 @@ cdef class Table:
         return rows if self.t.methods.bag else rows[0]
 
     def __repr__(self):
-        if not self.t.alive:
+        if not flag_load(&self.t.alive):
             return f"<tsunami.Table {self.label()}, deleted>"
         name = f" {str(self._name)!r}" if self._name is not None else ""
         size = table_len(self.t)
@@ -1694,7 +1694,7 @@ cdef class _Fixed:
         return self.table
 
     def __exit__(self, *error):
-        if self.table.t.alive:
+        if flag_load(&self.table.t.alive):
             table_fix(self.table.t, False)
 
 
@@ -1789,7 +1789,7 @@ def all():
     >>> t in tsunami.all()
     True
     """
-    return [table for table in list(_tables) if (<Table>table).t.alive and (<Table>table) not in _keyspaces]
+    return [table for table in list(_tables) if flag_load(&(<Table>table).t.alive) and (<Table>table) not in _keyspaces]
 
 
 def keyspace(db=0, /):

@@ -59,7 +59,7 @@ cdef struct table_t:
     bint stamped            # rows carry the time of their last access
     uint64_t fixed          # fixations in force
     uint64_t hash_mask
-    uint32_t slot_bits      # the numbering of slots, frozen while fixed
+    uint64_t slot_bits      # the numbering of slots, frozen while fixed
     objects_t objects
     # the registry of names, guarded by names.lock
     char* name
@@ -257,7 +257,9 @@ cdef void stripe_open(table_t* t, stripe_t* s) noexcept nogil:
     """Empty, everything but the lock and alive."""
     map_open(&s.map, t.stripe_bits, t.keypos, t.hash_mask)
     memset(&s.slab, 0, sizeof(slab_t))
-    s.rows = s.timed = s.special = 0
+    counter_store(&s.rows, 0)
+    counter_store(&s.timed, 0)
+    s.special = 0
     s.wheel = NULL
     s.graves = NULL
 

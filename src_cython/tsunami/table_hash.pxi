@@ -750,9 +750,8 @@ hash_methods(&duplicate_bag_methods, "duplicate_bag", True)
 
 cdef void stripe_detach(table_t* t, stripe_t* s, stripe_t* out) noexcept nogil:
     """Take everything out; the stripe is held and empty afterwards."""
-    out[0] = s[0]
+    stripe_assume(out, s)
     stripe_open(t, s)
-    counter_store(&s.rows, 0)
 
 cdef void stripe_free(table_t* t, stripe_t* s) noexcept nogil:
     """Free what was taken out of a stripe. No lock is needed: nobody else knows of it."""
@@ -838,10 +837,10 @@ cdef void table_fix(table_t* t, bint on) noexcept nogil:
     lock_all(t)
     if on:
         if t.fixed == 0:
-            t.slot_bits = slot_bits_now(t)
-        t.fixed += 1
+            counter_store(&t.slot_bits, slot_bits_now(t))
+        counter_bump(&t.fixed, 1)
     elif t.fixed > 0:
-        t.fixed -= 1
+        counter_bump(&t.fixed, <uint64_t>-1)
         if t.fixed == 0:
             for i in range(table_stripes(t)):
                 graves_close(t, &t.stripes[i])
@@ -853,7 +852,7 @@ cdef uint32_t slot_bits_now(table_t* t) noexcept nogil:
 
 cdef int table_slot(table_t* t, uint64_t index, row_sink_t sink, void* ctx) noexcept nogil:
     """The rows of a slot. ST_ABSENT just behind the last slot, ST_BADARG beyond."""
-    cdef uint32_t bits = t.slot_bits if counter_load(&t.fixed) != 0 else slot_bits_now(t)
+    cdef uint64_t bits = counter_load(&t.slot_bits) if counter_load(&t.fixed) != 0 else slot_bits_now(t)
     cdef uint64_t cursor, end
     cdef int st = ST_OK
     if index == <uint64_t>1 << bits:
