@@ -133,15 +133,18 @@ class App:
         self.stopped.set()
 
     async def _drain(self, grace: float) -> None:
-        """Until every client has its replies; then close our side, and give each a moment to close its own.
+        """Close our side of each connection as soon as all that has arrived there is answered; then let the peers close theirs.
 
-        Closing a socket on which unread requests have arrived resets the connection, and replies under way would be lost with it.
+        Closing a socket on which unread requests have arrived resets the connection, and replies under way would be lost
+        with it.
         """
-        await asyncio.sleep(DRAIN_LOOK_S)  # what has arrived is taken in by the loop meanwhile
-        while time.monotonic() < grace and not all(client.quiet() for client in self.clients.values()):
-            await asyncio.sleep(DRAIN_LOOK_S)
-        for client in list(self.clients.values()):
-            client.half_close()
+        waiting = set(self.clients.values())
+        while waiting and time.monotonic() < grace:
+            await asyncio.sleep(DRAIN_LOOK_S)  # what has arrived is taken in by the loop meanwhile
+            for client in [client for client in waiting if client.quiet()]:
+                client.half_close()
+                waiting.discard(client)
+            waiting &= set(self.clients.values())
         grace = min(grace, time.monotonic() + LINGER_S)
         while self.clients and time.monotonic() < grace:
             await asyncio.sleep(DRAIN_LOOK_S)

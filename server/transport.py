@@ -14,11 +14,14 @@ What must stay true:
 3. Both ways answer the same bytes with the same bytes. The tests run over both.
 """
 
+import array
 import asyncio
 import contextlib
 import errno
+import fcntl
 import logging
 import socket
+import termios
 import time
 from collections.abc import Awaitable
 from typing import Final, Protocol
@@ -32,6 +35,7 @@ ACCEPT_AT_ONCE: Final = 64
 ACCEPT_PAUSE_S: Final = 0.5  # after the process ran out of descriptors
 TURN_S: Final = 0.001  # of one client's cold commands, before the loop goes on
 TURN_US: Final = 1000
+WRITE_BYTES: Final = 256 * 1024  # given to asyncio's transports at once
 PLATFORM_KEEPALIVE: Final = getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", None))
 
 
@@ -70,8 +74,8 @@ class Client:
     # -- what the app asks
 
     def quiet(self) -> bool:
-        """Nothing is being answered and nothing waits to be sent."""
-        return self.task is None and self.unsent() == 0
+        """All that has arrived is answered, and the answers are sent."""
+        return self.task is None and self.conn.hungry and self.unsent() == 0 and unread(self.fd) == 0
 
     def unsent(self) -> int:
         return self.conn.output_size()
@@ -257,7 +261,7 @@ class StreamClient(Client, asyncio.BufferedProtocol):
 
     def __init__(self, host: Host, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, unix: bool) -> None:
         self.transport = transport
-        self.choked = False  # asyncio holds more unsent output than its high mark
+        self.choked = False  # asyncio holds more than WRITE_BYTES
         self.paused = False  # we have stopped reading
         self.peer_ended = False
         self.scheduled = False
@@ -265,7 +269,7 @@ class StreamClient(Client, asyncio.BufferedProtocol):
         if not unix:
             prepare(sock, host.keepalive_s)
         address, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-        transport.set_write_buffer_limits(high=host.plane.soft_output)
+        transport.set_write_buffer_limits(high=WRITE_BYTES)
         super().__init__(host, loop, *names(address, own, unix), unix, sock.fileno() if sock is not None else -1)
 
     # -- asyncio calls
@@ -309,11 +313,11 @@ class StreamClient(Client, asyncio.BufferedProtocol):
         self.transport.abort()
 
     def _go_on(self) -> None:
-        """Run what has come, unless a command is being answered or the reader is slow."""
+        """Run what has come, unless a command is being answered."""
         self.scheduled = False
         if self.ended:
             return
-        if self.task is not None or self.choked:
+        if self.task is not None:
             self._send()
             self._pause(self.conn.query_size() > self.host.plane.soft_query)
             return
@@ -327,19 +331,19 @@ class StreamClient(Client, asyncio.BufferedProtocol):
             return
         self._send()
         if state == _wire.CLOSING or (state == _wire.NEED_DATA and self.peer_ended):
-            self.transport.close()  # after what is unsent
-        elif state in (_wire.BUDGET, _wire.FULL) and not self.choked and not self.scheduled:
+            if self.conn.output_size() == 0:
+                self.transport.close()  # after what asyncio still holds
+            return
+        slow = state == _wire.FULL and self.choked
+        if state in (_wire.BUDGET, _wire.FULL) and not slow and not self.scheduled:
             self.scheduled = True
             self.loop.call_soon(self._go_on)
-        elif state == _wire.NEED_DATA:
-            self._pause(False)
+        self._pause(slow and self.conn.query_size() > self.host.plane.soft_query)
 
     def _send(self) -> None:
-        if self.conn.output_size():
-            self.transport.write(self.conn.take_output())
-        hard = self.host.plane.hard_output
-        if hard and self.unsent() > hard:
-            self.end()
+        """Give asyncio what it takes: a little more than the socket does. The rest stays where the marks are watched."""
+        while not self.choked and self.conn.output_size():
+            self.transport.write(self.conn.take_output(WRITE_BYTES))
 
     def _pause(self, pause: bool) -> None:
         if pause != self.paused and not self.transport.is_closing():
@@ -407,6 +411,14 @@ def prepare(sock: socket.socket | None, keepalive_s: int) -> None:
             if hasattr(socket, "TCP_KEEPINTVL"):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, keepalive_s // 3))
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+
+
+def unread(fd: int) -> int:
+    """Bytes that have arrived at a socket and were not received yet; 0 if the system does not tell."""
+    count = array.array("i", [0])
+    with contextlib.suppress(OSError, ValueError):
+        fcntl.ioctl(fd, termios.FIONREAD, count)
+    return count[0]
 
 
 def names(peer: object, local: object, unix: bool) -> tuple[str, str]:

@@ -84,6 +84,8 @@ class Conn:
     all_cold: bool                # MULTI, MONITOR, SUBSCRIBE ...: every command goes to Python
     replies: int                  # CLIENT REPLY: 1 on, 0 off, 2 skip the next
     @property
+    def hungry(self) -> bool: ...                               # all that has come is answered, but for an incomplete request
+    @property
     def last_command(self) -> str: ...
     @property
     def created_ms(self) -> int: ...

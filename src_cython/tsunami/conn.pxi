@@ -76,11 +76,13 @@ cdef struct conn_t:
     bint closing
     bint cold                   # a cold command stands first
     bint borrowed               # input.data is the plane's
+    bint hungry                 # all that has come is answered, but for a request that is incomplete
     # -- of the selector that has adopted the connection
     int fd
     bint readable               # as far as is known: edges are remembered here
     bint writable
-    bint ended                  # the peer sends no more
+    bint ending                 # the end of the stream is announced: what recv says is all there is
+    bint ended                  # the peer sends no more: it has been received up to its end
     bint gone                   # the socket is broken
     bint queued
     conn_t* next
@@ -304,6 +306,7 @@ cdef int conn_run(conn_t* c, out_t* o, uint64_t until) noexcept nogil:
             break
         input_drop(&c.input)
     c.db = r.db_index
+    c.hungry = state == S_NEED_DATA
     if n:
         plane_account(c.plane, ts_now_ns() - start, n)
     named_release(&r)
@@ -539,6 +542,7 @@ cdef class Conn:
         self.c.authenticated = not plane.p.auth_required
         self.c.created_ms = self.c.active_ms = clock_ms()
         self.c.fd = -1
+        self.c.hungry = True
         self.cold_name = ""
 
     def __dealloc__(self):
@@ -597,6 +601,11 @@ cdef class Conn:
         self.c.replies = value
 
     @property
+    def hungry(self):
+        """Is all that has come answered, but for a request that is incomplete?"""
+        return self.c.hungry
+
+    @property
     def last_command(self):
         return hot_commands[self.c.last_hot].name.decode() if self.c.last_hot >= 0 else self.cold_name
 
@@ -622,6 +631,7 @@ cdef class Conn:
             return 0
         if not conn_room(&self.c, n if n > missing else missing):
             raise MemoryError
+        self.c.hungry = False
         memcpy(self.c.input.data + self.c.input.end, data, n)
         self.c.input.end += n
         self.c.plane.bytes_in += n

@@ -24,7 +24,7 @@
 # What must stay true:
 #
 # 1. Client sockets are watched edge-triggered, once and for all: `readable` and `writable` hold what is known. A short recv or send
-#    clears it; only an edge sets it. So a paused client costs nothing, and no descriptor is ever changed in the steady state.
+#    clears it (a recv does not, once the end of the stream has been announced: `ending`); only an edge sets it. So a paused client costs nothing, and no descriptor is ever changed in the steady state.
 # 2. A client that has work for us and could do it now is queued, or has been handed over.
 # 3. Pointers to clients live in the queue, in `handed` and in the kernel; drop() takes a client out of all three, and `clients` keeps the
 #    Conn alive until then. drop() never runs inside select().
@@ -75,7 +75,8 @@ cdef extern from *:
     #else
     #define TS_EPOLL 0
     typedef struct { uint64_t tag; uint32_t mask; } ts_event_t;
-    enum { EPOLLIN = 1, EPOLLOUT = 4, EPOLLERR = 8, EPOLLHUP = 16, EPOLL_CTL_ADD = 1, EPOLL_CTL_DEL = 2, EPOLL_CTL_MOD = 3 };
+    enum { EPOLLIN = 1, EPOLLOUT = 4, EPOLLERR = 8, EPOLLHUP = 16, EPOLLRDHUP = 0x2000 };
+    enum { EPOLL_CTL_ADD = 1, EPOLL_CTL_DEL = 2, EPOLL_CTL_MOD = 3 };
     #define EPOLLET (1u << 31)
     #define EPOLL_CLOEXEC 0
     static inline uint64_t ts_event_tag(const ts_event_t *e) { return e->tag; }
@@ -102,6 +103,7 @@ cdef extern from *:
     uint32_t EPOLLOUT
     uint32_t EPOLLERR
     uint32_t EPOLLHUP
+    uint32_t EPOLLRDHUP
     uint32_t EPOLLET
     int EPOLL_CTL_ADD
     int EPOLL_CTL_DEL
@@ -262,7 +264,7 @@ cdef class _Selector:
                 break
         if got > 0:
             q.end += <size_t>got
-            c.readable = <size_t>got == room
+            c.readable = <size_t>got == room or c.ending
             self.p.bytes_in += <uint64_t>got
             return True
         c.readable = False
@@ -353,6 +355,8 @@ cdef class _Selector:
                 c.active_ms = now
             if mask & (EPOLLIN | EPOLLHUP | EPOLLERR):
                 c.readable = True
+            if mask & (EPOLLRDHUP | EPOLLHUP | EPOLLERR):
+                c.ending = True
             if mask & (EPOLLOUT | EPOLLHUP | EPOLLERR):
                 c.writable = True
             self._queue(c)
@@ -425,7 +429,8 @@ cdef class _Selector:
             raise ValueError("the connection belongs to another plane")
         if conn.c.fd >= 0 or fd in self.clients:
             raise KeyError(f"descriptor {fd} or its connection is already served")
-        if ts_epoll_set(self.epoll, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLOUT | EPOLLET, <uint64_t>&conn.c | 1) != 0:
+        if ts_epoll_set(self.epoll, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+                        <uint64_t>&conn.c | 1) != 0:
             raise OSError(errno, py_os.strerror(errno))
         conn.c.fd = fd
         self.clients[fd] = conn

@@ -156,7 +156,8 @@ cdef size_t spell_double(double value, char* out) noexcept nogil:
         return 3 if value > 0 else 4
     if fabs(value) < 1e15 and <double><int64_t>value == value and (value != 0 or not signbit(value)):
         return spell_int64(<int64_t>value, out)
-    for digits in range(15, 18):
+    # 15 digits always come back unchanged, but those of subnormal numbers, which have fewer.
+    for digits in range(15 if fabs(value) >= 2.3e-308 else 1, 18):
         n = <size_t>snprintf(out, 32, "%.*g", digits, value)
         if strtod(out, NULL) == value:
             break
