@@ -31,7 +31,7 @@ check: $(STAMPS)/engine $(STAMPS)/dev build/path
 	$(SAY) "checking style, types, stubs, layers"
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/cython-lint src_cython
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src_cython
 	$(BIN)/mypy -p tsunami -p tsunami_server
 	MYPYPATH=build/path $(BIN)/stubtest --mypy-config-file pyproject.toml --allowlist tools/stubtest.allow tsunami._core tsunami._wire
 	$(BIN)/python -m pytest -q tests/test_layers.py
