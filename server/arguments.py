@@ -2,8 +2,8 @@
 
 What it is: the readers that commands share. Each either answers or raises CommandError with Redis's text.
 
-What it is not: lenient. `int(b" +1_0 ")` is 10 in Python; here only the one canonical spelling of an integer is an integer, so that
-what INCR accepts is what GET shows.
+What it is not: lenient. `int(b" +1_0 ")` is 10 in Python; here only the one canonical spelling of an integer is an
+integer, so that what INCR accepts is what GET shows.
 """
 
 import re
@@ -70,8 +70,8 @@ def expiry_ms(data: bytes, unit: int, now_ms: int, relative: bool, name: str) ->
 
 
 # ---- long doubles
-# INCRBYFLOAT computes in the x87 format: 64 bits of precision, exponents up to 16383; its result is written with 17 decimals.
-# A rational number, rounded to 64 bits after each step, is the same thing.
+# INCRBYFLOAT computes in the x87 format: 64 bits of precision, exponents up to 16383; its result is written with 17
+# decimals. A rational number, rounded to 64 bits after each step, is the same thing.
 
 _DECIMAL = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE]([+-]?[0-9]+))?")
 _HEX = re.compile(rb"([+-]?)0[xX]([0-9a-fA-F]*)(?:\.([0-9a-fA-F]*))?(?:[pP]([+-]?[0-9]+))?")

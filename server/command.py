@@ -1,8 +1,9 @@
 """The command record, and the one registry of commands.
 
-What it is: everything that is known about a command (name, arity, flags, ACL categories, where its keys stand, its arguments, its
-documentation, its handler) in one frozen record, made by a decorator beside the handler. Dispatch, COMMAND and its subcommands,
-`<container> HELP` and docs/commands.md all read this record; nothing about a command is written down anywhere else.
+What it is: everything that is known about a command (name, arity, flags, ACL categories, where its keys stand, its
+arguments, its documentation, its handler) in one frozen record, made by a decorator beside the handler. Dispatch,
+COMMAND and its subcommands, `<container> HELP` and docs/commands.md all read this record; nothing about a command is
+written down anywhere else.
 
 What it is not: it does not run commands (session.py does), and it knows no socket, table or clock.
 
@@ -67,7 +68,7 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class KeySpec:
-    """Keys stand at `first`, first + step, ... up to `last` (negative: counted from the end); 0 is the command's name."""
+    """Keys stand at `first`, first + step, ... up to `last`; negative: from the end. 0 is the command's name."""
 
     first: int
     last: int
@@ -126,7 +127,9 @@ class Command:
 
 TYPES: Mapping[str, str] = {
     **dict.fromkeys(("key", "newkey", "source", "destination"), "key"),
-    **dict.fromkeys(("seconds", "milliseconds", "offset", "start", "end", "index", "index1", "index2", "db"), "integer"),
+    **dict.fromkeys(
+        ("seconds", "milliseconds", "offset", "start", "end", "index", "index1", "index2", "db"), "integer"
+    ),
     **dict.fromkeys(("count", "decrement", "destination-db", "cursor", "client-id", "timeout"), "integer"),
     **dict.fromkeys(("numreplicas", "protover", "pos", "width", "keypos", "stripes", "slot"), "integer"),
     **dict.fromkeys(("unix-time-seconds", "unix-time-milliseconds"), "unix-time"),
@@ -360,16 +363,50 @@ def command(
 
     def register(handler: Handler) -> Handler:
         registry.add(
-            make(synopsis, flags, group, since, summary, complexity, keys, acl, tips, arity, handler, hot, replaced_by, key_flags)
+            make(
+                synopsis,
+                flags,
+                group,
+                since,
+                summary,
+                complexity,
+                keys,
+                acl,
+                tips,
+                arity,
+                handler,
+                hot,
+                replaced_by,
+                key_flags,
+            )
         )
         return handler
 
     return register
 
 
-def container(synopsis: str, *, group: str, since: str, summary: str, arity: int = -2, flags: str = "", acl: str = "") -> None:
+def container(
+    synopsis: str, *, group: str, since: str, summary: str, arity: int = -2, flags: str = "", acl: str = ""
+) -> None:
     """Register a command that is only the home of its subcommands, and its HELP."""
-    registry.add(make(synopsis, flags, group, since, summary, "Depends on subcommand.", (), acl, "", arity, None, False, None, None))
+    registry.add(
+        make(
+            synopsis,
+            flags,
+            group,
+            since,
+            summary,
+            "Depends on subcommand.",
+            (),
+            acl,
+            "",
+            arity,
+            None,
+            False,
+            None,
+            None,
+        )
+    )
 
 
 def add_help(synopsis: str, group: str, since: str, acl: str | None = None) -> None:

@@ -1,4 +1,5 @@
-"""docs/commands.md, made from the registry: `python -m tsunami_server.docs` writes it, `--check` tells whether it is current, `--print` shows it.
+"""docs/commands.md, made from the registry: `python -m tsunami_server.docs` writes it, `--check` tells whether it is
+current, `--print` shows it.
 
 What it is not: hand-written. Whatever the page says of a command stands in its record.
 """
@@ -29,25 +30,26 @@ HEAD = """\
 
 Made from the command registry by `python -m tsunami_server.docs`; do not edit.
 
-Words in capitals are typed as they are, in any case. `[ ... ]` may be left out, `a | b` is one of them, `...` means once or more often. A command marked *hot*
-runs without Python and without the GIL in its common forms.
+Words in capitals are typed as they are, in any case. `[ ... ]` may be left out, `a | b` is one of them, `...` means
+once or more often. A command marked *hot* runs without Python and without the GIL in its common forms.
 
 ## How ETS commands read their words
 
 Words that stand for terms (keys, elements, values) are read in a mode, which may be named before them:
 
-| mode | a word is |
-|---|---|
-| `AUTO`, or nothing | an integer if it is the canonical decimal form of one (`42`, `-7`; not `007`, `+1`, `1.5`), else text; bytes that are not UTF-8 stay bytes |
-| `TERM` | a term literal: `42`, `-1.5e3`, `ok`, `'an atom'`, `"text"`, `<<1,2,255>>`, `{1, "alice"}`, `[a, b \\| Tail]`, `#{name => "x"}`, `true`, `nil`. `ETS.INSERT`, `ETS.INSERTNEW` and \
-`ETS.DELETEOBJECT`, and what follows `DEFAULT` in an update, take whole rows: `{1, "alice", [a, b]}` |
-| `RAW` | bytes |
+- `AUTO`, or nothing: a word is an integer if it is the canonical decimal form of one (`42`, `-7`; not `007`, `+1`,
+  `1.5`), else text; bytes that are not UTF-8 stay bytes.
+- `TERM`: a term literal: `42`, `-1.5e3`, `ok`, `'an atom'`, `"text"`, `<<1,2,255>>`, `{1, "alice"}`, `[a, b | Tail]`,
+  `#{name => "x"}`, `true`, `nil`. `ETS.INSERT`, `ETS.INSERTNEW` and `ETS.DELETEOBJECT`, and what follows `DEFAULT` in
+  an update, take whole rows: `{1, "alice", [a, b]}`.
+- `RAW`: bytes.
 
-A word that is needed is no mode: `ETS.LOOKUP t RAW` asks for the key `RAW`. Programs whose keys come from elsewhere should always name the mode.
-The mode `ETF` (Erlang's external term format) is not there yet.
+A word that is needed is no mode: `ETS.LOOKUP t RAW` asks for the key `RAW`. Programs whose keys come from elsewhere
+should always name the mode. The mode `ETF` (Erlang's external term format) is not there yet.
 
-Replies use RESP3's types and their RESP2 equivalents: integers (big ones as big numbers, in RESP2 as bulk strings), doubles, booleans, null for `nil`, arrays for tuples
-and lists, maps, bulk strings for text and bytes, simple strings for atoms. A term that RESP has no form for comes as its literal. Positions count from 1.
+Replies use RESP3's types and their RESP2 equivalents: integers (big ones as big numbers, in RESP2 as bulk strings),
+doubles, booleans, null for `nil`, arrays for tuples and lists, maps, bulk strings for text and bytes, simple strings
+for atoms. A term that RESP has no form for comes as its literal. Positions count from 1.
 
 | an error begins with | when |
 |---|---|
@@ -60,7 +62,8 @@ and lists, maps, bulk strings for text and bytes, simple strings for atoms. A te
 | `NOACCESS` | the table is not yours to change |
 | `ERR`, `WRONGTYPE`, `NOAUTH`, `WRONGPASS`, `NOPROTO` | as in Redis |
 
-The plain commands are Redis's: their replies and errors are compared with a real redis-server's in `tests/test_differential.py`.
+The plain commands are Redis's: their replies and errors are compared with a real redis-server's in
+`tests/test_differential.py`.
 """
 
 
@@ -82,7 +85,9 @@ def entry(record: Command) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tsunami_server.docs", description="Write docs/commands.md from the command registry.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tsunami_server.docs", description="Write docs/commands.md from the command registry."
+    )
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the page is not current")
     parser.add_argument("--print", action="store_true", help="write nothing; show the page")
     options = parser.parse_args(arguments)

@@ -1,10 +1,11 @@
 """Redis's glob patterns (`stringmatchlen`), for KEYS, SCAN, CONFIG GET and COMMAND LIST.
 
-`*` any bytes, `?` one byte, `[abc]` `[^abc]` `[a-z]` classes, `\\x` the byte x itself. A class that is not closed ends with the
-pattern; a range may be written backwards; `[]` matches nothing and `[^]` any byte.
+`*` any bytes, `?` one byte, `[abc]` `[^abc]` `[a-z]` classes, `\\x` the byte x itself. A class that is not closed ends
+with the pattern; a range may be written backwards; `[]` matches nothing and `[^]` any byte.
 
-What it is not: fnmatch. And it is not exponential, whatever the pattern: each part between two stars is taken where it first
-fits and never given back (an atomic group), which is right for globs because everything between stars has a fixed length.
+What it is not: fnmatch. And it is not exponential, whatever the pattern: each part between two stars is taken where it
+first fits and never given back (an atomic group), which is right for globs because everything between stars has a fixed
+length.
 """
 
 import re

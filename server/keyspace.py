@@ -1,19 +1,22 @@
 """Redis's keys, values and deadlines, told in terms of tables.
 
-A database is a table of type set (`tsunami.keyspace(n)`) whose rows are `(key, value)`. A key's deadline belongs to its row, and the
-engine hides a row from the moment it is due: nothing here ever asks whether a key has expired.
+A database is a table of type set (`tsunami.keyspace(n)`) whose rows are `(key, value)`. A key's deadline belongs to its
+row, and the engine hides a row from the moment it is due: nothing here ever asks whether a key has expired.
 
-**One verb.** A command that touches keys is a function of a `View`, and `atomically` runs it: what it read is remembered, what it wants
-to write is collected, and at the end both go to the engine in one step, which stores everything if everything that was read is still so, and
-nothing otherwise; then the function runs again. So a function of a view may read and write any number of keys in any number of databases, sees
-one moment of all of them, and must do nothing else that cannot be done twice.
+**One verb.** A command that touches keys is a function of a `View`, and `atomically` runs it: what it read is
+remembered, what it wants to write is collected, and at the end both go to the engine in one step, which stores
+everything if everything that was read is still so, and nothing otherwise; then the function runs again. So a function
+of a view may read and write any number of keys in any number of databases, sees one moment of all of them, and must do
+nothing else that cannot be done twice.
 
 What must stay true:
 
-1. A function that only reads one key needs no commit; one that reads several gets one (without it MGET could see half of an MSET).
+1. A function that only reads one key needs no commit; one that reads several gets one (without it MGET could see half
+   of an MSET).
 2. A read after a write in the same view sees what was there before it: commands read first and write then.
-3. Values are bytes. What a Python program put there as text comes out as UTF-8, an int as its decimal text, a float as `repr` has it;
-   any other term is a value of the wrong type. Keys that are no binaries are invisible to Redis's commands.
+3. Values are bytes. What a Python program put there as text comes out as UTF-8, an int as its decimal text, a float as
+   `repr` has it; any other term is a value of the wrong type. Keys that are no binaries are invisible to Redis's
+   commands.
 """
 
 from collections.abc import Callable, Iterator
@@ -95,7 +98,9 @@ class View:
 
 
 def atomically(table: Table, step: Callable[[View], T]) -> T:
-    """Run `step` until what it read still holds when what it wrote is stored. Each failure means that somebody else got on."""
+    """Run `step` until what it read still holds when what it wrote is stored. Each failure means that somebody else got
+    on.
+    """
     while True:
         view = View(table)
         result = step(view)

@@ -1,17 +1,18 @@
 """One client: argv in, reply out.
 
-What it is: the state of one conversation (name, database, protocol version, what CLIENT LIST shows) and the dispatch of cold commands: look
-the command up, check the number of words, authentication and CLIENT PAUSE, call the handler, count.
+What it is: the state of one conversation (name, database, protocol version, what CLIENT LIST shows) and the dispatch of
+cold commands: look the command up, check the number of words, authentication and CLIENT PAUSE, call the handler, count.
 
-What it is not: it owns no socket and reads no clock but the app's. It writes nothing: a reply is returned, or an awaitable of one, and the
-app writes it. RESP itself, and the commands that run without Python, are tsunami._wire's.
+What it is not: it owns no socket and reads no clock but the app's. It writes nothing: a reply is returned, or an
+awaitable of one, and the app writes it. RESP itself, and the commands that run without Python, are tsunami._wire's.
 
 What must stay true:
 
-1. `execute` never raises for what a client sent: a CommandError is its reply; anything else is logged, answered with `ERR internal error`,
-   and leaves the connection open.
+1. `execute` never raises for what a client sent: a CommandError is its reply; anything else is logged, answered with
+   `ERR internal error`, and leaves the connection open.
 2. Every call is counted exactly once, as called or as rejected, also when it was answered later.
-3. Database, protocol version and authentication live in `conn`, where hot commands see them; everything else lives here.
+3. Database, protocol version and authentication live in `conn`, where hot commands see them; everything else lives
+   here.
 """
 
 import logging
@@ -30,7 +31,9 @@ NO_REPLY = _wire.Raw(b"")
 
 
 class Settings(Protocol):
-    """What a session asks of the configuration. Names are Redis's, in lower case; values are the text that CONFIG GET shows."""
+    """What a session asks of the configuration. Names are Redis's, in lower case; values are the text that CONFIG GET
+    shows.
+    """
 
     def names(self) -> Iterable[str]: ...
     def text(self, name: str, /) -> str: ...

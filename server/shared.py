@@ -6,7 +6,8 @@ What must stay true:
 
 1. Everything here is touched on the event loop only.
 2. `sessions` holds exactly the sessions that have been made and not yet closed, by the id of their connection.
-3. While `paused` is set the plane holds the same commands back, so that no hot command slips through; when the time is over both end together.
+3. While `paused` is set the plane holds the same commands back, so that no hot command slips through; when the time is
+   over both end together.
 """
 
 import asyncio

@@ -1,16 +1,18 @@
 """Arguments of ETS commands to terms, and terms to replies.
 
-Three modes say how the words that stand for terms are read; a command's words may begin with the mode's name (in any case):
+Three modes say how the words that stand for terms are read; a command's words may begin with the mode's name (in any
+case):
 
-    AUTO   (unless told otherwise) the canonical decimal form of an integer is that integer, of any size; all else is text
+    AUTO   (unless told otherwise) the canonical decimal form of an integer is that integer (any size); all else is text
     TERM   a term literal: `{1, "alice", [a, b]}`
     RAW    bytes, whatever they look like
 
-A program whose keys come from elsewhere should always name the mode: `ETS.LOOKUP t AUTO TERM x` is an error, not a surprise.
+A program whose keys come from elsewhere should always name the mode: `ETS.LOOKUP t AUTO TERM x` is an error, not a
+surprise.
 
-Replies use RESP3's own types, and their RESP2 equivalents: integers, doubles, booleans and null (the atoms true, false, nil), maps, arrays for tuples and
-lists, bulk strings for text and bytes, simple strings for other atoms. What RESP has no form for (improper lists, bit strings, pids, a program's
-own types ...) is told as its literal.
+Replies use RESP3's own types, and their RESP2 equivalents: integers, doubles, booleans and null (the atoms true, false,
+nil), maps, arrays for tuples and lists, bulk strings for text and bytes, simple strings for other atoms. What RESP has
+no form for (improper lists, bit strings, pids, a program's own types ...) is told as its literal.
 
 What must stay true: nothing here recurses over a term; a row nested 100,000 deep is only a long reply.
 """
@@ -55,7 +57,9 @@ MODES: dict[bytes, Reader] = {b"AUTO": read_auto, b"TERM": read_term, b"RAW": re
 
 
 def take_mode(words: list[bytes], least: int) -> tuple[Reader, list[bytes]]:
-    """The mode that the words begin with, and the words behind it. `least` words must be left: a word that is needed is no mode."""
+    """The mode that the words begin with, and the words behind it. `least` words must be left: a word that is needed is
+    no mode.
+    """
     if len(words) > least:
         name = words[0].upper()
         if name == b"ETF":

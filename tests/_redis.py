@@ -1,7 +1,7 @@
 """A real redis-server for comparison, and a client that keeps replies as they came.
 
-What it is: `redis_server()` starts Debian's redis-server on a free port without any file; `Client` speaks RESP2 or RESP3 and returns each reply as
-a pair (mark, value), so that `+OK` and `$2 OK`, `:1` and `#t` stay different.
+What it is: `redis_server()` starts Debian's redis-server on a free port without any file; `Client` speaks RESP2 or
+RESP3 and returns each reply as a pair (mark, value), so that `+OK` and `$2 OK`, `:1` and `#t` stay different.
 
 What it is not: a client library. It knows nothing but requests and replies, and waits ten seconds at most for each.
 """
@@ -13,8 +13,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import tsunami_server
 from _support import free_port, peer
+
+import tsunami_server
 
 Reply = tuple[str, Any]
 TIMEOUT = 10.0
@@ -24,7 +25,17 @@ TIMEOUT = 10.0
 def redis_server(*options: str) -> Iterator[int]:
     """The port of a redis-server that ends with the block."""
     port = free_port()
-    command = [peer("redis-server"), "--port", str(port), "--save", "", "--bind", "127.0.0.1", "--enable-debug-command", "local"]
+    command = [
+        peer("redis-server"),
+        "--port",
+        str(port),
+        "--save",
+        "",
+        "--bind",
+        "127.0.0.1",
+        "--enable-debug-command",
+        "local",
+    ]
     with subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL) as process:
         try:
             wait_for_port(port, process)
@@ -117,7 +128,9 @@ def plain(reply: Reply) -> Any:
 
 @contextlib.contextmanager
 def our_server(*, all_cold: bool = False, **settings: Any) -> Iterator[Any]:
-    """Our server in a thread of this process, for as long as the block. `all_cold`: Python handlers carry out everything."""
+    """Our server in a thread of this process, for as long as the block. `all_cold`: Python handlers carry out
+    everything.
+    """
     with tsunami_server.background(port=0, **settings) as server:
         for name in server._app.plane.hot_names() if all_cold else ():
             server._app.plane.disable(name)

@@ -1,7 +1,7 @@
 """redis-py against our server: sync and asyncio, RESP2 and RESP3, as programs use it.
 
-What a client library sends by itself (HELLO, CLIENT SETINFO, SELECT ...) is answered as it expects, and what it makes of our replies is what it makes
-of Redis's.
+What a client library sends by itself (HELLO, CLIENT SETINFO, SELECT ...) is answered as it expects, and what it makes
+of our replies is what it makes of Redis's.
 """
 
 import asyncio
@@ -84,7 +84,9 @@ def test_expiry(client: redis.Redis) -> None:
 def test_keys(client: redis.Redis) -> None:
     client.mset({f"key:{number}": number for number in range(500)})
     assert client.dbsize() == 500
-    assert set(client.scan_iter(match="key:1*", count=50)) == {key for key in client.keys("*") if key.startswith("key:1")}
+    assert set(client.scan_iter(match="key:1*", count=50)) == {
+        key for key in client.keys("*") if key.startswith("key:1")
+    }
     assert len(set(client.scan_iter(_type="string"))) == 500 and list(client.scan_iter(_type="hash")) == []
     assert client.randomkey().startswith("key:")
     assert client.rename("key:1", "renamed") is True and client.renamenx("renamed", "key:2") is False
@@ -96,11 +98,11 @@ def test_keys(client: redis.Redis) -> None:
 
 def test_errors_become_the_exceptions_of_the_library(client: redis.Redis) -> None:
     client.set("text", "x")
-    with pytest.raises(redis.ResponseError, match="^value is not an integer or out of range$"):
+    with pytest.raises(redis.ResponseError, match=r"^value is not an integer or out of range$"):
         client.incr("text")
-    with pytest.raises(redis.ResponseError, match="^unknown command 'NOSUCH'"):
+    with pytest.raises(redis.ResponseError, match=r"^unknown command 'NOSUCH'"):
         client.execute_command("NOSUCH")
-    with pytest.raises(redis.ResponseError, match="^NOTABLE no such table 'x'$"):
+    with pytest.raises(redis.ResponseError, match=r"^NOTABLE no such table 'x'$"):
         client.execute_command("ETS.LEN", "x")
     assert client.ping() is True
 
@@ -130,10 +132,17 @@ def test_a_pipeline_is_answered_in_order(client: redis.Redis) -> None:
 
 def test_administration(client: redis.Redis) -> None:
     found = client.info()
-    assert found["redis_version"] == "7.4.0" and found["role"] == "master" and found["arch_bits"] == 64 and found["loading"] == 0
+    assert (
+        found["redis_version"] == "7.4.0"
+        and found["role"] == "master"
+        and found["arch_bits"] == 64
+        and found["loading"] == 0
+    )
     assert client.info("keyspace") == {}
     assert client.config_get("maxmemory*")["maxmemory-policy"] == "noeviction"
-    assert client.config_set("slowlog-max-len", 64) is True and client.config_get("slowlog-max-len") == {"slowlog-max-len": "64"}
+    assert client.config_set("slowlog-max-len", 64) is True and client.config_get("slowlog-max-len") == {
+        "slowlog-max-len": "64"
+    }
     assert client.config_resetstat() is True
     seconds, micros = client.time()
     assert abs(seconds + micros / 1e6 - datetime.datetime.now().timestamp()) < 5

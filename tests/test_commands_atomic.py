@@ -1,4 +1,5 @@
-"""Commands of several keys, and read-modify-writes, are one step: also beside threads of the program that write to the same tables.
+"""Commands of several keys, and read-modify-writes, are one step: also beside threads of the program that write to the
+same tables.
 
 Every test runs with the handlers in Python (`atomically`) and with the native ones.
 """
@@ -112,7 +113,9 @@ def test_moves_between_databases_lose_and_double_nothing(server: Any) -> None:
 
 
 def test_mget_sees_all_of_an_mset_or_nothing_of_it(server: Any) -> None:
-    """The rows that a program inserts in one step are seen in one moment by the handler. (Native MGET goes key by key: cold only.)"""
+    """The rows that a program inserts in one step are seen in one moment by the handler. (Native MGET goes key by key:
+    cold only.)
+    """
     server._app.plane.disable("mget")
     table, rounds, keys = tsunami.keyspace(0), effort(200), [b"m%d" % number for number in range(8)]
     table.insert([(key, b"0") for key in keys])
@@ -207,4 +210,10 @@ def test_a_view_of_one_key_commits_without_asking(table: tsunami.Table) -> None:
 
 
 def test_rows_of_other_shapes_are_no_strings() -> None:
-    assert [type_of(row) for row in (None, (b"k", b"v"), (b"k",), (b"k", 1, 2), (b"k", ()))] == ["none", "string", "term", "term", "term"]
+    assert [type_of(row) for row in (None, (b"k", b"v"), (b"k",), (b"k", 1, 2), (b"k", ()))] == [
+        "none",
+        "string",
+        "term",
+        "term",
+        "term",
+    ]

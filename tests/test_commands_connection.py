@@ -84,7 +84,15 @@ def guarded() -> Iterator[Any]:
 
 def test_nothing_but_logging_in_works_without_the_password(guarded: Any) -> None:
     with Client(guarded.port) as client:
-        for request in (("GET", "a"), ("PING",), ("SET", "a", "b"), ("ETS.ALL",), ("CLIENT", "ID"), ("COMMAND",), ("SHUTDOWN",)):
+        for request in (
+            ("GET", "a"),
+            ("PING",),
+            ("SET", "a", "b"),
+            ("ETS.ALL",),
+            ("CLIENT", "ID"),
+            ("COMMAND",),
+            ("SHUTDOWN",),
+        ):
             assert client(*request) == ("-", "NOAUTH Authentication required."), request
         assert client("HELLO", "3")[1].startswith("NOAUTH HELLO must be called with the client already authenticated")
         assert client("AUTH", "wrong") == ("-", "WRONGPASS invalid username-password pair or user is disabled.")
@@ -136,13 +144,17 @@ def test_reset_puts_the_connection_back(client: Client) -> None:
 
 
 def test_reply_off_and_on(client: Client) -> None:
-    client.socket.sendall(b"CLIENT REPLY OFF\r\nSET reply:a 1\r\nGET reply:a\r\nNOSUCH\r\nCLIENT REPLY ON\r\nGET reply:a\r\n")
+    client.socket.sendall(
+        b"CLIENT REPLY OFF\r\nSET reply:a 1\r\nGET reply:a\r\nNOSUCH\r\nCLIENT REPLY ON\r\nGET reply:a\r\n"
+    )
     assert client.read() == ("+", "OK")
     assert client.read() == ("$", b"1")
 
 
 def test_reply_skip_leaves_out_one(client: Client) -> None:
-    client.socket.sendall(b"CLIENT REPLY SKIP\r\nSET reply:b 1\r\nGET reply:b\r\nCLIENT REPLY SKIP\r\nDBSIZE\r\nPING\r\n")
+    client.socket.sendall(
+        b"CLIENT REPLY SKIP\r\nSET reply:b 1\r\nGET reply:b\r\nCLIENT REPLY SKIP\r\nDBSIZE\r\nPING\r\n"
+    )
     assert client.read() == ("$", b"1")
     assert client.read() == ("+", "PONG")
 
@@ -161,9 +173,17 @@ def test_client_list_shows_every_connection(server: Any, client: Client) -> None
         seen = others(client)[number]
         host, port = other.socket.getsockname()
         assert seen["addr"] == f"{host}:{port}" and seen["laddr"] == f"127.0.0.1:{server.port}"
-        assert (seen["name"], seen["lib-name"], seen["lib-ver"], seen["db"], seen["resp"]) == ("somebody", "mylib", "1.2.3", "5", "3")
+        assert (seen["name"], seen["lib-name"], seen["lib-ver"], seen["db"], seen["resp"]) == (
+            "somebody",
+            "mylib",
+            "1.2.3",
+            "5",
+            "3",
+        )
         assert (seen["user"], seen["flags"], seen["cmd"]) == ("default", "e", "client|id")
-        assert {"id", "fd", "age", "idle", "sub", "psub", "multi", "qbuf", "omem", "tot-mem", "events", "redir"} <= set(seen)
+        assert {"id", "fd", "age", "idle", "sub", "psub", "multi", "qbuf", "omem", "tot-mem", "events", "redir"} <= set(
+            seen
+        )
         assert list(others(client)) == sorted(others(client), key=int)
         assert [described(client.value("CLIENT", "LIST", "ID", number))] == [seen]
         assert client("CLIENT", "SETINFO", "lib-name", "a b")[0] == "-"
@@ -247,7 +267,11 @@ def test_unpause_ends_a_pause_at_once(server: Any, client: Client) -> None:
 
 def test_pause_all_holds_everything_back(server: Any, client: Client) -> None:
     with Client(server.port) as other:
-        assert 0.15 < elapsed(lambda: client.all([("CLIENT", "PAUSE", "200"), ("PING",), ("GET", "x"), ("CLIENT", "ID")])) < 5
+        assert (
+            0.15
+            < elapsed(lambda: client.all([("CLIENT", "PAUSE", "200"), ("PING",), ("GET", "x"), ("CLIENT", "ID")]))
+            < 5
+        )
         assert other("PING") == ("+", "PONG")
 
 

@@ -1,6 +1,7 @@
 """ETS.* over RESP: argument forms, modes, replies and errors, in RESP2 and RESP3, hot and cold.
 
-What the operations do to a table is the model's business (test_machine.py); here it is what goes in and out on the wire.
+What the operations do to a table is the model's business (test_machine.py); here it is what goes in and out on the
+wire.
 """
 
 import itertools
@@ -109,11 +110,33 @@ def test_rename_drop_all_and_whereis(client: Client, new: Any) -> None:
 
 
 EVERY = [
-    ("ETS.INSERT", "k"), ("ETS.INSERTNEW", "k"), ("ETS.LOOKUP", "k"), ("ETS.MLOOKUP", "k"), ("ETS.LOOKUPELEMENT", "k", "1"), ("ETS.MEMBER", "k"),
-    ("ETS.TAKE", "k"), ("ETS.DELETE", "k"), ("ETS.DELETEOBJECT", "k"), ("ETS.CLEAR",), ("ETS.DROP",), ("ETS.UPDATECOUNTER", "k", "2", "1"),
-    ("ETS.UPDATEELEMENT", "k", "2", "1"), ("ETS.FIRST",), ("ETS.NEXT", "k"), ("ETS.LAST",), ("ETS.PREV", "k"), ("ETS.FIRSTLOOKUP",), ("ETS.NEXTLOOKUP", "k"),
-    ("ETS.LASTLOOKUP",), ("ETS.PREVLOOKUP", "k"), ("ETS.SLOT", "0"), ("ETS.LEN",), ("ETS.RENAME", "x"), ("ETS.FIX",), ("ETS.UNFIX",),
-]  # fmt: skip
+    ("ETS.INSERT", "k"),
+    ("ETS.INSERTNEW", "k"),
+    ("ETS.LOOKUP", "k"),
+    ("ETS.MLOOKUP", "k"),
+    ("ETS.LOOKUPELEMENT", "k", "1"),
+    ("ETS.MEMBER", "k"),
+    ("ETS.TAKE", "k"),
+    ("ETS.DELETE", "k"),
+    ("ETS.DELETEOBJECT", "k"),
+    ("ETS.CLEAR",),
+    ("ETS.DROP",),
+    ("ETS.UPDATECOUNTER", "k", "2", "1"),
+    ("ETS.UPDATEELEMENT", "k", "2", "1"),
+    ("ETS.FIRST",),
+    ("ETS.NEXT", "k"),
+    ("ETS.LAST",),
+    ("ETS.PREV", "k"),
+    ("ETS.FIRSTLOOKUP",),
+    ("ETS.NEXTLOOKUP", "k"),
+    ("ETS.LASTLOOKUP",),
+    ("ETS.PREVLOOKUP", "k"),
+    ("ETS.SLOT", "0"),
+    ("ETS.LEN",),
+    ("ETS.RENAME", "x"),
+    ("ETS.FIX",),
+    ("ETS.UNFIX",),
+]
 
 
 @pytest.mark.parametrize("call", EVERY, ids=lambda call: call[0])
@@ -147,7 +170,21 @@ def test_info_tells_all_or_one_item(client: Client, new: Any) -> None:
 
 def test_words_are_integers_or_text(client: Client, new: Any) -> None:
     name = new()
-    words = ["1", "-7", "0", "-0", "007", "+1", "1.5", " 1", "", "true", "12345678901234567890123", "päron", b"\xff\x00"]
+    words = [
+        "1",
+        "-7",
+        "0",
+        "-0",
+        "007",
+        "+1",
+        "1.5",
+        " 1",
+        "",
+        "true",
+        "12345678901234567890123",
+        "päron",
+        b"\xff\x00",
+    ]
     assert client("ETS.INSERT", name, *words) == (":", 1)
     row = (1, -7, 0, "-0", "007", "+1", "1.5", " 1", "", "true", 12345678901234567890123, "päron", b"\xff\x00")
     (found,) = tsunami.whereis(name).lookup(1)  # type: ignore[union-attr]
@@ -184,7 +221,9 @@ def test_a_needed_word_is_no_mode(client: Client, new: Any) -> None:
 
 
 def test_etf_is_refused_clearly(client: Client, new: Any) -> None:
-    assert error(client("ETS.LOOKUP", new(), "ETF", "x")) == "BADARG the mode ETF is not there yet; use TERM, RAW or none"
+    assert (
+        error(client("ETS.LOOKUP", new(), "ETF", "x")) == "BADARG the mode ETF is not there yet; use TERM, RAW or none"
+    )
 
 
 def test_term_rows_are_literals(client: Client, new: Any) -> None:
@@ -217,8 +256,17 @@ def test_a_bad_literal_changes_nothing(client: Client, table: str, word: str | b
 def test_rows_of_a_width_go_in_together(client: Client, table: str) -> None:
     assert client("ETS.INSERT", table, "ROWS", "2", "a", "1", "b", "2") == (":", 2)
     assert client("ets.insert", table, "raw", "rows", "3", "c", "1", "2", "d", "3", "4") == (":", 2)
-    assert sorted(client.value("ETS.MLOOKUP", table, "a", "b", "c", "d")) == [[[b"a", 1]], [[b"b", 2]], [[b"c", b"1", b"2"]], [[b"d", b"3", b"4"]]]
-    for width, message in (("2", "3 elements are no whole number of rows of 2"), ("0", "ROWS needs the number"), ("x", "ROWS needs the number")):
+    assert sorted(client.value("ETS.MLOOKUP", table, "a", "b", "c", "d")) == [
+        [[b"a", 1]],
+        [[b"b", 2]],
+        [[b"c", b"1", b"2"]],
+        [[b"d", b"3", b"4"]],
+    ]
+    for width, message in (
+        ("2", "3 elements are no whole number of rows of 2"),
+        ("0", "ROWS needs the number"),
+        ("x", "ROWS needs the number"),
+    ):
         assert error(client("ETS.INSERT", table, "ROWS", width, "x", "y", "z")).startswith(f"BADARG {message}")
     assert client.value("ETS.LEN", table) == 4
 
@@ -257,7 +305,9 @@ def test_lookup_take_delete_member(client: Client, table: str) -> None:
     assert client.value("ETS.LEN", table) == 0
 
 
-@pytest.mark.parametrize("command", ["ETS.LOOKUP", "ETS.MEMBER", "ETS.DELETE", "ETS.TAKE", "ETS.NEXT", "ETS.PREVLOOKUP"])
+@pytest.mark.parametrize(
+    "command", ["ETS.LOOKUP", "ETS.MEMBER", "ETS.DELETE", "ETS.TAKE", "ETS.NEXT", "ETS.PREVLOOKUP"]
+)
 def test_a_second_key_is_a_syntax_error(client: Client, table: str, command: str) -> None:
     client.value("ETS.INSERT", table, "a")
     assert error(client(command, table, "a", "b")) == "ERR syntax error"
@@ -302,13 +352,24 @@ def test_a_term_has_one_form_as_a_reply(client: Client, new: Any, term: object, 
 def test_a_row_nested_deeply_is_only_a_long_reply(client: Client, new: Any) -> None:
     name, depth = new(), 20_000
     assert client("ETS.INSERT", name, "TERM", "{k, " + "[" * depth + "]" * depth + "}") == (":", 1)
-    client.socket.sendall(b"*4\r\n$10\r\nETS.LOOKUP\r\n$%d\r\n%s\r\n$4\r\nTERM\r\n$1\r\nk\r\n" % (len(name), name.encode()))
+    client.socket.sendall(
+        b"*4\r\n$10\r\nETS.LOOKUP\r\n$%d\r\n%s\r\n$4\r\nTERM\r\n$1\r\nk\r\n" % (len(name), name.encode())
+    )
     assert client.file.read(len(expected := b"*1\r\n*2\r\n+k\r\n" + b"*1\r\n" * (depth - 1) + b"*0\r\n")) == expected
 
 
-scalars = st.one_of(st.integers(), st.text(max_size=8), st.binary(max_size=8), st.booleans(), st.none(), st.sampled_from([Atom("a"), Atom("b c")]),
-                    st.floats(allow_nan=False, allow_infinity=False))  # fmt: skip
-values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.lists(inner, max_size=3).map(tuple), max_leaves=10)
+scalars = st.one_of(
+    st.integers(),
+    st.text(max_size=8),
+    st.binary(max_size=8),
+    st.booleans(),
+    st.none(),
+    st.sampled_from([Atom("a"), Atom("b c")]),
+    st.floats(allow_nan=False, allow_infinity=False),
+)
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.lists(inner, max_size=3).map(tuple), max_leaves=10
+)
 
 
 @given(st.lists(values, min_size=1, max_size=4).map(tuple))
@@ -333,7 +394,10 @@ def test_updatecounter_adds(client: Client, new: Any) -> None:
     assert client("ETS.UPDATECOUNTER", name, "k", "2", "1") == (":", 11)
     assert client("ETS.UPDATECOUNTER", name, "k", "2", "-1", "3", "100") == ("*", [(":", 10), (":", 105)])
     assert client("ETS.UPDATECOUNTER", name, "k", "2", "5", "THRESHOLD", "12", "SET", "0") == (":", 0)
-    assert client("ets.updatecounter", name, "RAW", "k", "2", "5", "threshold", "12", "set", "0", "3", "1") == ("*", [(":", 5), (":", 106)])
+    assert client("ets.updatecounter", name, "RAW", "k", "2", "5", "threshold", "12", "set", "0", "3", "1") == (
+        "*",
+        [(":", 5), (":", 106)],
+    )
     assert client("ETS.UPDATECOUNTER", name, "TERM", '"k"', "2", str(1 << 62))[1] == (1 << 62) + 5
     big = client.value("ETS.UPDATECOUNTER", name, "k", "2", str(1 << 80))
     assert int(big) == (1 << 80) + (1 << 62) + 5
@@ -392,7 +456,10 @@ def test_updateelement_sets(client: Client, new: Any) -> None:
     assert client.value("ETS.LOOKUPELEMENT", name, "k", "2") == ["a", ["b"]]
     assert error(client("ETS.UPDATEELEMENT", name, "k", "1", "x")) == "BADPOS position 1 is the key's"
     assert error(client("ETS.UPDATEELEMENT", name, "k", "4", "x")) == "BADPOS position 4 is outside the row"
-    assert error(client("ETS.UPDATEELEMENT", name, "k", "2")) == "ERR wrong number of arguments for 'ets.updateelement' command"
+    assert (
+        error(client("ETS.UPDATEELEMENT", name, "k", "2"))
+        == "ERR wrong number of arguments for 'ets.updateelement' command"
+    )
     assert error(client("ETS.UPDATEELEMENT", name, "k", "2", "x", "3")) == "ERR syntax error"
 
 

@@ -1,4 +1,6 @@
-"""Real expiry: keys that go by themselves, promptly, and are never seen afterwards. Time is the machine's; tests wait for conditions."""
+"""Real expiry: keys that go by themselves, promptly, and are never seen afterwards. Time is the machine's; tests wait
+for conditions.
+"""
 
 import threading
 import time
@@ -96,7 +98,7 @@ def expired_keys(client: Client) -> int:
 
 @pytest.mark.slow
 def test_the_sweep_is_prompt(client: Client) -> None:
-    """The bound, and the metric for it: the worst lateness is told by INFO. Twice the bound, for a busy machine's sake."""
+    """The bound, and the metric for it: INFO tells the worst lateness. Twice the bound, for a busy machine's sake."""
     for at in range(20):
         client.all([("SET", f"k{at}:{number}", "v", "PX", str(20 + 37 * at)) for number in range(50)])
     wait_until(lambda: client.value("DBSIZE") == 0, "all are swept")
@@ -106,13 +108,28 @@ def test_the_sweep_is_prompt(client: Client) -> None:
 
 
 def test_ttl_is_kept_where_redis_keeps_it(client: Client) -> None:
-    keeping = [("APPEND", "k", "x"), ("SETRANGE", "k", "0", "y"), ("SETBIT", "k", "1", "1"), ("SET", "k", "5", "KEEPTTL"), ("INCR", "k"), ("INCRBYFLOAT", "k", "1"),
-               ("GETEX", "k"), ("TOUCH", "k"), ("RENAME", "k", "k")]  # fmt: skip
+    keeping = [
+        ("APPEND", "k", "x"),
+        ("SETRANGE", "k", "0", "y"),
+        ("SETBIT", "k", "1", "1"),
+        ("SET", "k", "5", "KEEPTTL"),
+        ("INCR", "k"),
+        ("INCRBYFLOAT", "k", "1"),
+        ("GETEX", "k"),
+        ("TOUCH", "k"),
+        ("RENAME", "k", "k"),
+    ]
     client.value("SET", "k", "1", "EX", "100")
     for words in keeping:
         client.value(*words)
         assert 90 <= client.value("TTL", "k") <= 100, words
-    for words in (("SET", "k", "1"), ("GETSET", "k", "1"), ("MSET", "k", "1"), ("PERSIST", "k"), ("GETEX", "k", "PERSIST")):
+    for words in (
+        ("SET", "k", "1"),
+        ("GETSET", "k", "1"),
+        ("MSET", "k", "1"),
+        ("PERSIST", "k"),
+        ("GETEX", "k", "PERSIST"),
+    ):
         client.value("EXPIRE", "k", "100")
         client.value(*words)
         assert client.value("TTL", "k") == -1, words

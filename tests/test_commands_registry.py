@@ -4,10 +4,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _redis import Client, plain, redis_server
+from _redis import Client, redis_server
 
 import tsunami_server.commands
-from tsunami_server.command import Argument, Command, Registry, help_lines, is_open, least_words, make, parse_key_spec, registry
+from tsunami_server.command import (
+    Argument,
+    Command,
+    Registry,
+    help_lines,
+    is_open,
+    least_words,
+    make,
+    parse_key_spec,
+    registry,
+)
 
 assert tsunami_server.commands
 
@@ -90,12 +100,16 @@ def our_argument(argument: Argument) -> dict[str, Any]:
     return told
 
 
-@pytest.mark.parametrize("name", [name for name in OF_REDIS if name not in NEWER | NOT_DOCUMENTED_IN_REDIS | OTHER_ARGUMENTS])
+@pytest.mark.parametrize(
+    "name", [name for name in OF_REDIS if name not in NEWER | NOT_DOCUMENTED_IN_REDIS | OTHER_ARGUMENTS]
+)
 def test_the_arguments_told_are_those_of_redis(redis: Client, name: str) -> None:
     record = registry.get(name)
     assert record is not None
     theirs = redis_docs(redis, name)
-    assert [redis_argument(items) for items in theirs.get("arguments", [])] == [our_argument(a) for a in record.arguments]
+    assert [redis_argument(items) for items in theirs.get("arguments", [])] == [
+        our_argument(a) for a in record.arguments
+    ]
     assert theirs["group"] == record.group
     assert theirs["since"] == record.since
 
@@ -150,7 +164,10 @@ def test_a_synopsis_is_read_as_a_tree() -> None:
     assert key == Argument("key", "key", key_spec=0)
     assert value == Argument("value", "string")
     assert condition == Argument(
-        "how", "oneof", optional=True, arguments=(Argument("nx", "pure-token", "NX"), Argument("xx", "pure-token", "XX"))
+        "how",
+        "oneof",
+        optional=True,
+        arguments=(Argument("nx", "pure-token", "NX"), Argument("xx", "pure-token", "XX")),
     )
     assert (expiration.name, [inner.token for inner in expiration.arguments]) == ("seconds_keepttl", ["EX", "KEEPTTL"])
 

@@ -1,4 +1,6 @@
-"""Commands on the server: INFO, CONFIG, COMMAND, SLOWLOG, LATENCY, MEMORY, OBJECT, DEBUG, TIME, and errors nobody foresaw."""
+"""Commands on the server: INFO, CONFIG, COMMAND, SLOWLOG, LATENCY, MEMORY, OBJECT, DEBUG, TIME, and errors nobody
+foresaw.
+"""
 
 import logging
 import re
@@ -47,16 +49,55 @@ def titles(client: Client, *sections: str) -> list[str]:
 def test_info_has_what_clients_read(client: Client) -> None:
     found = info(client)
     assert found["redis_version"] == "7.4.0" and found["tsunami_version"] == tsunami.__version__
-    assert (found["arch_bits"], found["redis_mode"], found["role"], found["loading"], found["cluster_enabled"]) == ("64", "standalone", "master", "0", "0")
+    assert (found["arch_bits"], found["redis_mode"], found["role"], found["loading"], found["cluster_enabled"]) == (
+        "64",
+        "standalone",
+        "master",
+        "0",
+        "0",
+    )
     assert found["maxmemory_policy"] == "noeviction" and found["blocked_clients"] == "0"
-    for name in ("used_memory", "connected_clients", "total_commands_processed", "total_connections_received", "used_memory_rss", "process_id"):
+    for name in (
+        "used_memory",
+        "connected_clients",
+        "total_commands_processed",
+        "total_connections_received",
+        "used_memory_rss",
+        "process_id",
+    ):
         assert int(found[name]) > 0, name
-    assert {"instantaneous_ops_per_sec", "keyspace_hits", "keyspace_misses", "expired_keys", "evicted_keys", "used_cpu_user", "connected_slaves",
-            "rdb_last_save_time", "aof_enabled", "maxmemory", "mem_fragmentation_ratio", "used_memory_human", "tcp_port"} <= set(found)  # fmt: skip
+    assert {
+        "instantaneous_ops_per_sec",
+        "keyspace_hits",
+        "keyspace_misses",
+        "expired_keys",
+        "evicted_keys",
+        "used_cpu_user",
+        "connected_slaves",
+        "rdb_last_save_time",
+        "aof_enabled",
+        "maxmemory",
+        "mem_fragmentation_ratio",
+        "used_memory_human",
+        "tcp_port",
+    } <= set(found)
 
 
 def test_info_gives_the_sections_asked_for(client: Client) -> None:
-    everyday = ["Server", "Clients", "Memory", "Persistence", "Stats", "Replication", "CPU", "Modules", "Errorstats", "Cluster", "Keyspace", "Tsunami"]
+    everyday = [
+        "Server",
+        "Clients",
+        "Memory",
+        "Persistence",
+        "Stats",
+        "Replication",
+        "CPU",
+        "Modules",
+        "Errorstats",
+        "Cluster",
+        "Keyspace",
+        "Tsunami",
+    ]
     assert titles(client) == titles(client, "default") == everyday
     assert titles(client, "everything") == titles(client, "ALL") == [*everyday[:8], "Commandstats", *everyday[8:]]
     assert titles(client, "replication") == ["Replication"]
@@ -124,7 +165,11 @@ def test_config_get_takes_names_and_patterns(client: Client) -> None:
         return found if reply[0] == "%" else dict(zip(found[::2], found[1::2], strict=True))
 
     assert got("save") == {b"save": b""}
-    assert got("appendonly", "max?emory", "MaxMemory-Policy") == {b"appendonly": b"no", b"maxmemory": b"0", b"MaxMemory-Policy": b"noeviction"}
+    assert got("appendonly", "max?emory", "MaxMemory-Policy") == {
+        b"appendonly": b"no",
+        b"maxmemory": b"0",
+        b"MaxMemory-Policy": b"noeviction",
+    }
     assert {b"maxmemory", b"maxmemory-policy", b"maxclients"} <= set(got("MAX*"))
     assert got("nosuch") == {}
     assert len(got("*")) > 15
@@ -135,13 +180,18 @@ def test_config_set_changes_all_or_nothing(client: Client) -> None:
     assert client("CONFIG", "SET", "slowlog-max-len", "77", "timeout", "nonsense")[0] == "-"
     assert client.value("CONFIG", "GET", "slowlog-max-len", "timeout") == before
     assert client("CONFIG", "SET", "slowlog-max-len", "77", "timeout", "0") == ("+", "OK")
-    assert b"77" in (found.values() if isinstance(found := client.value("CONFIG", "GET", "slowlog-max-len"), dict) else found)
+    assert b"77" in (
+        found.values() if isinstance(found := client.value("CONFIG", "GET", "slowlog-max-len"), dict) else found
+    )
     client.value("CONFIG", "SET", "slowlog-max-len", "128")
 
 
 def test_what_is_fixed_cannot_be_set(client: Client) -> None:
     mark, text = client("CONFIG", "SET", "port", "3")
-    assert mark == "-" and text == "ERR CONFIG SET failed (possibly related to argument 'port') - can't set immutable config"
+    assert (
+        mark == "-"
+        and text == "ERR CONFIG SET failed (possibly related to argument 'port') - can't set immutable config"
+    )
 
 
 # ---- SLOWLOG, LATENCY
@@ -231,7 +281,9 @@ def test_memory_stats_and_doctor(client: Client) -> None:
 def test_debug_object_is_one_line_that_tools_read(client: Client) -> None:
     client.value("SET", "k", "12345")
     mark, text = client("DEBUG", "OBJECT", "k")
-    assert mark == "+" and re.fullmatch(r"Value at:\S+ refcount:1 encoding:int serializedlength:5 lru:\d+ lru_seconds_idle:\d+", text)
+    assert mark == "+" and re.fullmatch(
+        r"Value at:\S+ refcount:1 encoding:int serializedlength:5 lru:\d+ lru_seconds_idle:\d+", text
+    )
 
 
 def test_debug_sleep_lets_others_go_on(server: Any, client: Client) -> None:
@@ -266,7 +318,12 @@ def test_time_is_the_time(client: Client) -> None:
 
 def test_values_of_a_program_read_as_strings_where_they_can(client: Client) -> None:
     table = tsunami.keyspace(0)
-    for key, value, seen in (("text", "é", "é".encode()), ("int", -12, b"-12"), ("float", 1.5, b"1.5"), ("bytes", b"\xff", b"\xff")):
+    for key, value, seen in (
+        ("text", "é", "é".encode()),
+        ("int", -12, b"-12"),
+        ("float", 1.5, b"1.5"),
+        ("bytes", b"\xff", b"\xff"),
+    ):
         table.insert((key, value))
         assert client("GET", key) == ("$", seen)
         assert client("STRLEN", key) == (":", len(seen))
@@ -305,7 +362,9 @@ def test_keys_that_are_no_text_are_out_of_reach(client: Client) -> None:
 # ---- mistakes of our own
 
 
-def test_an_unforeseen_error_leaves_the_connection_open(server: Any, client: Client, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unforeseen_error_leaves_the_connection_open(
+    server: Any, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
     name, record = "echo", registry.commands["echo"]
 
     def broken(session: object, args: list[bytes]) -> object:

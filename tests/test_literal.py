@@ -212,7 +212,11 @@ def test_an_error_names_its_place(text: str, line: int, column: int, reason: str
 def test_an_error_points_at_the_character() -> None:
     with pytest.raises(LiteralError) as caught:
         parse("{ok,\n   [1, &]}")
-    assert str(caught.value).split("\n") == ["line 2, column 8: nothing begins with '&'", "       [1, &]}", " " * 11 + "^"]
+    assert str(caught.value).split("\n") == [
+        "line 2, column 8: nothing begins with '&'",
+        "       [1, &]}",
+        " " * 11 + "^",
+    ]
 
 
 def test_an_error_in_a_long_line_shows_its_neighbourhood_only() -> None:
@@ -242,7 +246,12 @@ scalars = st.one_of(
     st.binary(),
     st.tuples(st.binary(min_size=1, max_size=4), st.integers(1, 7)).map(lambda made: bits(*made)),
 )
-keys = st.one_of(st.text(characters, max_size=5), st.binary(max_size=5).map(lambda data: (data,)), st.integers(2, 99), atom_names.map(Atom))
+keys = st.one_of(
+    st.text(characters, max_size=5),
+    st.binary(max_size=5).map(lambda data: (data,)),
+    st.integers(2, 99),
+    atom_names.map(Atom),
+)
 
 
 def bits(data: bytes, rest: int) -> Bits:
@@ -279,7 +288,7 @@ def test_space_and_comments_between_tokens_change_nothing(term: object, rng: ran
     assert same((term,), parse(loose))
 
 
-@given(st.text(st.sampled_from(list('{}[]#<>=|,:"\'\\$%-.0129aeXn_ \n')), max_size=30))
+@given(st.text(st.sampled_from(list("{}[]#<>=|,:\"'\\$%-.0129aeXn_ \n")), max_size=30))
 def test_any_text_is_a_term_or_a_literal_error(text: str) -> None:
     try:
         term = parse(text)
@@ -294,7 +303,9 @@ def test_any_text_is_a_term_or_a_literal_error(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("opening", "closing"), [("[", "]"), ("{", "}"), ("#{a => ", "}"), ("[1 | {", "}]"), ("[a, ", "]")], ids=["list", "tuple", "map", "tail", "second"]
+    ("opening", "closing"),
+    [("[", "]"), ("{", "}"), ("#{a => ", "}"), ("[1 | {", "}]"), ("[a, ", "]")],
+    ids=["list", "tuple", "map", "tail", "second"],
 )
 def test_depth_costs_no_stack(opening: str, closing: str) -> None:
     text = opening * 100_000 + "ok" + closing * 100_000

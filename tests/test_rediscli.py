@@ -36,7 +36,9 @@ def client(server: Any) -> Iterator[Client]:
 def cli(server: Any, *words: str, text: str | bytes = b"", check: bool = True) -> str:
     """Run redis-cli; what it printed."""
     data = text.encode() if isinstance(text, str) else text
-    done = subprocess.run([peer("redis-cli"), "-p", str(server.port), *words], input=data, capture_output=True, timeout=LIMIT)
+    done = subprocess.run(
+        [peer("redis-cli"), "-p", str(server.port), *words], input=data, capture_output=True, timeout=LIMIT
+    )
     output = done.stdout.decode("utf-8", "replace")
     assert not check or done.returncode == 0, (output, done.stderr)
     return output
@@ -55,19 +57,42 @@ def test_one_command(server: Any, client: Client) -> None:
 
 
 def test_commands_from_a_file(server: Any, client: Client) -> None:
-    lines = ["ETS.NEW cli_users", "ETS.INSERT cli_users 1 alice 30", 'ETS.INSERT cli_users TERM \'{2, "bob", [a, b]}\'', "ETS.LOOKUP cli_users 1",
-             "ETS.LOOKUP cli_users 2", "ETS.UPDATECOUNTER cli_users 1 3 12", "ETS.DROP cli_users", "NOSUCH", "ECHO done"]  # fmt: skip
+    lines = [
+        "ETS.NEW cli_users",
+        "ETS.INSERT cli_users 1 alice 30",
+        "ETS.INSERT cli_users TERM '{2, \"bob\", [a, b]}'",
+        "ETS.LOOKUP cli_users 1",
+        "ETS.LOOKUP cli_users 2",
+        "ETS.UPDATECOUNTER cli_users 1 3 12",
+        "ETS.DROP cli_users",
+        "NOSUCH",
+        "ECHO done",
+    ]
     output = cli(server, "--no-raw", text="\n".join(lines) + "\n").splitlines()
     assert output == [
-        '"cli_users"', "(integer) 1", "(integer) 1", '1) 1) (integer) 1', '   2) "alice"', "   3) (integer) 30", '1) 1) (integer) 2', '   2) "bob"', "   3) 1) a",
-        "      2) b", "(integer) 42", "(integer) 1", "(error) ERR unknown command 'NOSUCH', with args beginning with: ", '"done"',
-    ]  # fmt: skip
+        '"cli_users"',
+        "(integer) 1",
+        "(integer) 1",
+        "1) 1) (integer) 1",
+        '   2) "alice"',
+        "   3) (integer) 30",
+        "1) 1) (integer) 2",
+        '   2) "bob"',
+        "   3) 1) a",
+        "      2) b",
+        "(integer) 42",
+        "(integer) 1",
+        "(error) ERR unknown command 'NOSUCH', with args beginning with: ",
+        '"done"',
+    ]
 
 
 def test_an_error_is_an_exit_status_where_asked(server: Any, client: Client) -> None:
     client.value("SET", "text", "x")
     assert "not an integer" in cli(server, "INCR", "text", check=False)
-    done = subprocess.run([peer("redis-cli"), "-p", str(server.port), "-e", "INCR", "text"], capture_output=True, timeout=LIMIT)
+    done = subprocess.run(
+        [peer("redis-cli"), "-p", str(server.port), "-e", "INCR", "text"], capture_output=True, timeout=LIMIT
+    )
     assert done.returncode == 1
 
 
@@ -78,7 +103,10 @@ def test_a_value_from_standard_input(server: Any, client: Client) -> None:
 
 
 def test_mass_insertion(server: Any, client: Client) -> None:
-    data = b"".join(b"*3\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$1\r\nv\r\n" % (len(key), key) for key in (b"pipe:%d" % number for number in range(20_000)))
+    data = b"".join(
+        b"*3\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$1\r\nv\r\n" % (len(key), key)
+        for key in (b"pipe:%d" % number for number in range(20_000))
+    )
     output = cli(server, "--pipe", text=data)
     assert "errors: 0, replies: 20000" in output
     assert client.value("DBSIZE") == 20_000
@@ -96,8 +124,13 @@ def test_resp3_and_json(server: Any, client: Client) -> None:
     client.value("ETS.NEW", "cli_json")
     client.value("ETS.INSERT", "cli_json", "TERM", '{1, #{name => "alice", tags => [true, nil, 1.5]}}')
     try:
-        assert cli(server, "-3", "--no-raw", "ETS.LOOKUPELEMENT", "cli_json", "1", "2").splitlines()[0] == "1# name => \"alice\""
-        assert json.loads(cli(server, "--json", "ETS.LOOKUP", "cli_json", "1")) == [[1, {"name": "alice", "tags": [True, None, 1.5]}]]
+        assert (
+            cli(server, "-3", "--no-raw", "ETS.LOOKUPELEMENT", "cli_json", "1", "2").splitlines()[0]
+            == '1# name => "alice"'
+        )
+        assert json.loads(cli(server, "--json", "ETS.LOOKUP", "cli_json", "1")) == [
+            [1, {"name": "alice", "tags": [True, None, 1.5]}]
+        ]
         assert json.loads(cli(server, "--json", "HELLO"))["server"] == "tsunami"
         assert json.loads(cli(server, "--json", "GET", "none")) is None
     finally:
@@ -151,7 +184,12 @@ def test_stat_prints_figures(server: Any, client: Client) -> None:
     text = stopped([peer("redis-cli"), "-p", str(server.port), "--stat", "-i", "0.05"], LIMIT, "(+")
     line = next(line for line in text.splitlines() if line.startswith("123 "))
     keys, memory, clients, blocked, requests, *_ = line.split()
-    assert (keys, blocked) == ("123", "0") and int(clients) >= 2 and int(requests) > 0 and re.match(r"[\d.]+[BKMG]", memory)
+    assert (
+        (keys, blocked) == ("123", "0")
+        and int(clients) >= 2
+        and int(requests) > 0
+        and re.match(r"[\d.]+[BKMG]", memory)
+    )
 
 
 def test_latency_measures(server: Any) -> None:
@@ -214,7 +252,11 @@ def terminal(server: Any) -> Iterator[Terminal]:
     [
         ("ETS.LOOKUP ", "table [AUTO|TERM|RAW] key"),
         ("ets.new ", "name [TYPE SET|BAG|DUPLICATE_BAG] [KEYPOS keypos] [STRIPES stripes] [PUBLIC]"),
-        ("set ", "key value [NX|XX] [GET] [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]"),
+        (
+            "set ",
+            "key value [NX|XX] [GET] "
+            "[EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]",
+        ),
         ("client pause ", "timeout [WRITE|ALL]"),
         ("mset ", "key value [key value ...]"),
     ],
@@ -242,7 +284,23 @@ def test_help_tells_what_our_registry_tells(terminal: Terminal) -> None:
 @pytest.mark.parametrize("pipeline", [1, 16])
 @pytest.mark.parametrize("options", [[], ["-3"]], ids=["RESP2", "RESP3"])
 def test_benchmark_runs(server: Any, client: Client, pipeline: int, options: list[str]) -> None:
-    words = [peer("redis-benchmark"), "-p", str(server.port), "-t", "ping,set,get,incr,mset", "-n", "4000", "-c", "10", "-P", str(pipeline), "-r", "1000", "--csv", *options]
+    words = [
+        peer("redis-benchmark"),
+        "-p",
+        str(server.port),
+        "-t",
+        "ping,set,get,incr,mset",
+        "-n",
+        "4000",
+        "-c",
+        "10",
+        "-P",
+        str(pipeline),
+        "-r",
+        "1000",
+        "--csv",
+        *options,
+    ]
     done = subprocess.run(words, capture_output=True, timeout=120, text=True)
     assert done.returncode == 0 and "ERR" not in done.stdout + done.stderr, done.stderr
     figures = {row[0]: float(row[1]) for row in csv.reader(done.stdout.splitlines()[1:])}

@@ -12,7 +12,8 @@ Literals follow Erlang, with text in double quotes as in Elixir:
     #{name => "x"}             maps
     % to the end of the line   comments
 
-Escapes in text, atoms and characters are Erlang's: \\n \\r \\t \\v \\b \\f \\e \\s \\d, \\x41, \\x{263A}, \\101, \\^A, and any other character as itself.
+Escapes in text, atoms and characters are Erlang's: \\n \\r \\t \\v \\b \\f \\e \\s \\d, \\x41, \\x{263A}, \\101, \\^A,
+and any other character as itself.
 
 >>> from tsunami.literal import format, parse
 >>> parse('{1, "alice", [a, b | c]}')
@@ -20,13 +21,15 @@ Escapes in text, atoms and characters are Erlang's: \\n \\r \\t \\v \\b \\f \\e 
 >>> format((1, b"\\xff", {"x": None}))
 '{1, <<255>>, #{"x" => nil}}'
 
-What this is not: the query language (no variables, no `_`), and not a way to write pids, references, ports, funs or terms of a program's own types:
-`format` shows them (`#Pid<...>`), and `parse` refuses what it shows. The same holds for infinite floats and NaN.
+What this is not: the query language (no variables, no `_`), and not a way to write pids, references, ports, funs or
+terms of a program's own types: `format` shows them (`#Pid<...>`), and `parse` refuses what it shows. The same holds for
+infinite floats and NaN.
 
 What must stay true:
 
 1. `parse(format(term))` is the term again, the types of numbers and text included, for every term that has a literal.
-2. Neither function recurses: depth costs heap, never stack. Both take time in proportion to the text, save huge integers.
+2. Neither function recurses: depth costs heap, never stack. Both take time in proportion to the text, save huge
+   integers.
 3. Every error says where: line and column of the first character that cannot stand there, counted from 1.
 """
 
@@ -294,7 +297,9 @@ def parse(text: str) -> object:
 
 
 def _fold(scanner: _Scanner, stack: list[_Open], value: object, depth: int) -> bool:
-    """Put a complete term where it belongs, and close what ends with it. True if the literal is complete: its term is left in stack[0]."""
+    """Put a complete term where it belongs, and close what ends with it. True if the literal is complete: its term is
+    left in stack[0].
+    """
     while stack:
         top = stack[-1]
         if top.kind == "#{" and len(top.keys) == len(top.items) and depth > MAX_KEY_DEPTH:
@@ -388,7 +393,7 @@ def _append_bits(data: bytearray, loose: int, loose_bits: int, piece: bytes | in
 
 
 def to_int(digits: str) -> int:
-    """Decimal text of any length, by halves: Python itself refuses beyond some thousand digits, and would be quadratic."""
+    """Decimal text of any length, by halves: Python itself refuses more than some thousand digits."""
     if len(digits) <= _CHUNK:
         return int(digits)
     if digits[0] == "-":
@@ -410,7 +415,17 @@ def int_text(value: int) -> str:
 # ---- terms to text
 
 _BARE_ATOM = re.compile(r"[a-z][A-Za-z0-9_@]*")
-_SPECIAL = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v", "\b": "\\b", "\f": "\\f", "\x1b": "\\e", "\x7f": "\\d", "\\": "\\\\"}
+_SPECIAL = {
+    "\n": "\\n",
+    "\r": "\\r",
+    "\t": "\\t",
+    "\v": "\\v",
+    "\b": "\\b",
+    "\f": "\\f",
+    "\x1b": "\\e",
+    "\x7f": "\\d",
+    "\\": "\\\\",
+}
 _TO_ESCAPE = {quote: re.compile(rf"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\\{quote}]") for quote in ('"', "'")}
 _PRINTABLE = re.compile(rb"[ -~]+")
 

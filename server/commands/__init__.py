@@ -1,7 +1,7 @@
 """What each command means, one file a group. Importing this package fills the registry.
 
-A handler takes the session and the words behind the command's name, and returns the reply (or an awaitable of it). It computes and
-returns; it never writes to a socket. A user's mistake is a CommandError.
+A handler takes the session and the words behind the command's name, and returns the reply (or an awaitable of it). It
+computes and returns; it never writes to a socket. A user's mistake is a CommandError.
 """
 
 from tsunami_server.commands import (
@@ -9,8 +9,8 @@ from tsunami_server.commands import (
     clients,
     configuration,
     connection,
-    expiry,
     ets,
+    expiry,
     info,
     introspection,
     keys,

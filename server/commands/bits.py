@@ -54,9 +54,14 @@ def getbit(session: Session, args: list[bytes]) -> Reply:
 
 
 @command(
-    "BITCOUNT key index=[start end index_unit=[BYTE | BIT]]", "readonly", group="bitmap", since="2.6.0", keys="1 RO access",
-    summary="How many bits are set in a value, or in a part of it.", complexity="O(N) in the length of the value",
-)  # fmt: skip
+    "BITCOUNT key index=[start end index_unit=[BYTE | BIT]]",
+    "readonly",
+    group="bitmap",
+    since="2.6.0",
+    keys="1 RO access",
+    summary="How many bits are set in a value, or in a part of it.",
+    complexity="O(N) in the length of the value",
+)
 def bitcount(session: Session, args: list[bytes]) -> Reply:
     value = View(session.table).get(args[0])
     if value is None:

@@ -13,7 +13,13 @@ from tsunami_server.shared import PauseMode
 PLAIN = "noscript loading stale"
 ADMIN = "admin noscript loading stale"
 # There are neither replicas nor a master; a client of such a type is known by name and never met.
-CLIENT_TYPES = {b"normal": "normal", b"replica": "replica", b"slave": "replica", b"master": "master", b"pubsub": "pubsub"}
+CLIENT_TYPES = {
+    b"normal": "normal",
+    b"replica": "replica",
+    b"slave": "replica",
+    b"master": "master",
+    b"pubsub": "pubsub",
+}
 
 container("CLIENT", group="connection", since="2.4.0", summary="Commands on client connections.")
 
@@ -87,9 +93,14 @@ def client_info(session: Session, args: list[bytes]) -> Reply:
 
 
 @command(
-    "CLIENT LIST [TYPE (NORMAL | MASTER | REPLICA | PUBSUB)] [ID client-id ...]", ADMIN, group="connection", since="2.4.0",
-    summary="One line for each connection.", complexity="O(N) in the number of connections", tips="nondeterministic_output",
-)  # fmt: skip
+    "CLIENT LIST [TYPE (NORMAL | MASTER | REPLICA | PUBSUB)] [ID client-id ...]",
+    ADMIN,
+    group="connection",
+    since="2.4.0",
+    summary="One line for each connection.",
+    complexity="O(N) in the number of connections",
+    tips="nondeterministic_output",
+)
 def client_list(session: Session, args: list[bytes]) -> Reply:
     sessions: Iterable[Session] = list(session.app.shared.sessions.values())
     option = args[0].upper() if args else b""
@@ -109,14 +120,22 @@ def client_list(session: Session, args: list[bytes]) -> Reply:
 # ---- names
 
 
-@command("CLIENT SETNAME connection-name", PLAIN, group="connection", since="2.6.9", summary="Give this connection a name.")
+@command(
+    "CLIENT SETNAME connection-name", PLAIN, group="connection", since="2.6.9", summary="Give this connection a name."
+)
 def client_setname(session: Session, args: list[bytes]) -> Reply:
     check_name(args[0])
     session.name = args[0]
     return OK
 
 
-@command("CLIENT GETNAME", PLAIN, group="connection", since="2.6.9", summary="The name of this connection, null if it has none.")
+@command(
+    "CLIENT GETNAME",
+    PLAIN,
+    group="connection",
+    since="2.6.9",
+    summary="The name of this connection, null if it has none.",
+)
 def client_getname(session: Session, args: list[bytes]) -> Reply:
     return session.name or None
 
@@ -261,11 +280,14 @@ class Filter:
 
 
 @command(
-    "CLIENT KILL filter=(addr | new-format=(ID client-id | TYPE (NORMAL | MASTER | SLAVE | REPLICA | PUBSUB) | USER username | ADDR addr | "
-    "LADDR addr | SKIPME yes/no | MAXAGE maxage:integer) ...)",
-    ADMIN, group="connection", since="2.4.0", summary="Close connections: that of an address, or all that fit every filter.",
+    "CLIENT KILL filter=(addr | new-format=(ID client-id | TYPE (NORMAL | MASTER | SLAVE | REPLICA | PUBSUB) | "
+    "USER username | ADDR addr | LADDR addr | SKIPME yes/no | MAXAGE maxage:integer) ...)",
+    ADMIN,
+    group="connection",
+    since="2.4.0",
+    summary="Close connections: that of an address, or all that fit every filter.",
     complexity="O(N) in the number of connections",
-)  # fmt: skip
+)
 def client_kill(session: Session, args: list[bytes]) -> Reply:
     old_form = len(args) == 1
     wanted = Filter([b"ADDR", args[0], b"SKIPME", b"no"] if old_form else args)

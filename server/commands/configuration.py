@@ -63,8 +63,14 @@ def config_resetstat(session: Session, args: list[bytes]) -> Reply:
     return OK
 
 
-@command("CONFIG REWRITE", ADMIN, group="server", since="2.8.0", summary="Refused: the server has no configuration file.",
-         tips="request_policy:all_nodes response_policy:all_succeeded")  # fmt: skip
+@command(
+    "CONFIG REWRITE",
+    ADMIN,
+    group="server",
+    since="2.8.0",
+    summary="Refused: the server has no configuration file.",
+    tips="request_policy:all_nodes response_policy:all_succeeded",
+)
 def config_rewrite(session: Session, args: list[bytes]) -> Reply:
     raise CommandError("ERR The server is running without a config file")
 

@@ -12,11 +12,12 @@ REDIS_VERSION = "7.4.0"
 
 WRONG_PASSWORD = "WRONGPASS invalid username-password pair or user is disabled."
 NO_PASSWORD_SET = (
-    "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"
+    "ERR AUTH <password> called without any password configured for the default user. "
+    "Are you sure your configuration is correct?"
 )
 HELLO_NOT_AUTHENTICATED = (
-    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be "
-    "used to authenticate the client and select the RESP protocol version at the same time"
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> "
+    "option can be used to authenticate the client and select the RESP protocol version at the same time"
 )
 BAD_NAME = "ERR Client names cannot contain spaces, newlines or special characters."
 
@@ -68,8 +69,13 @@ def is_password(session: Session, user: bytes, password: bytes) -> bool:
     return same and user == DEFAULT_USER
 
 
-@command("AUTH [username] password", "noscript loading stale fast no_auth allow_busy", group="connection", since="1.0.0",
-         summary="Tell the password.")  # fmt: skip
+@command(
+    "AUTH [username] password",
+    "noscript loading stale fast no_auth allow_busy",
+    group="connection",
+    since="1.0.0",
+    summary="Tell the password.",
+)
 def auth(session: Session, args: list[bytes]) -> Reply:
     if len(args) > 2:
         raise CommandError("ERR syntax error")
@@ -106,9 +112,12 @@ def hello_options(words: list[bytes]) -> tuple[tuple[bytes, bytes] | None, bytes
 
 
 @command(
-    "HELLO arguments=[protover [AUTH (username password)] [SETNAME clientname]]", "noscript loading stale fast no_auth allow_busy",
-    group="connection", since="6.0.0", summary="Choose the protocol version, log in, and hear who the server is.",
-)  # fmt: skip
+    "HELLO arguments=[protover [AUTH (username password)] [SETNAME clientname]]",
+    "noscript loading stale fast no_auth allow_busy",
+    group="connection",
+    since="6.0.0",
+    summary="Choose the protocol version, log in, and hear who the server is.",
+)
 def hello(session: Session, args: list[bytes]) -> Reply:
     version = None
     if args:

@@ -1,7 +1,7 @@
 """ETS.*: the table commands, one for each ETS function that needs neither order nor patterns.
 
-Positions count from 1 here, as in ETS; `tsunami.Table` counts from 0. How the words that stand for terms are read, and how terms become
-replies, is told in terms.py.
+Positions count from 1 here, as in ETS; `tsunami.Table` counts from 0. How the words that stand for terms are read, and
+how terms become replies, is told in terms.py.
 
 **Errors** begin with a word that clients can tell them by:
 
@@ -135,7 +135,7 @@ class Words:
         return row
 
     def rows(self) -> list[Row]:
-        """What INSERT takes: one row, `ROWS width` and the elements of several, or in the mode TERM a literal for each."""
+        """What INSERT takes: one row, `ROWS width` and the elements of several, or in the mode TERM literals."""
         if self.read is read_term:
             rows = [self.literal_row()]
             while self:
@@ -246,13 +246,20 @@ def table_type(word: bytes) -> str:
     return TYPES[word.upper()]
 
 
-@table_command("ETS.DROP table", "write", "Delete a table with all its rows.", complexity="O(N) in the number of rows, in the background")
+@table_command(
+    "ETS.DROP table",
+    "write",
+    "Delete a table with all its rows.",
+    complexity="O(N) in the number of rows, in the background",
+)
 def ets_drop(session: Session, table: Table, words: list[bytes]) -> Reply:
     table.delete()
     return 1
 
 
-@table_command("ETS.CLEAR table", "write", "Delete all rows of a table, in one step.", complexity="O(N) in the number of rows")
+@table_command(
+    "ETS.CLEAR table", "write", "Delete all rows of a table, in one step.", complexity="O(N) in the number of rows"
+)
 def ets_clear(session: Session, table: Table, words: list[bytes]) -> Reply:
     table.delete_all_objects()
     return 1
@@ -274,7 +281,13 @@ def ets_all(session: Session, args: list[bytes]) -> Reply:
     return sorted(name for table in tsunami.all() if (name := table.name) is not None)
 
 
-@command("ETS.WHEREIS name", "readonly fast", group="table", since="0.1.0", summary="The number that a table keeps under all names; null if there is none.")
+@command(
+    "ETS.WHEREIS name",
+    "readonly fast",
+    group="table",
+    since="0.1.0",
+    summary="The number that a table keeps under all names; null if there is none.",
+)
 def ets_whereis(session: Session, args: list[bytes]) -> Reply:
     return info_or_null(args[0], "id")
 
@@ -284,7 +297,13 @@ def ets_len(session: Session, table: Table, words: list[bytes]) -> Reply:
     return len(table)
 
 
-@command("ETS.INFO table [item]", "readonly", group="table", since="0.1.0", summary="What there is to know about a table; null if there is none.")
+@command(
+    "ETS.INFO table [item]",
+    "readonly",
+    group="table",
+    since="0.1.0",
+    summary="What there is to know about a table; null if there is none.",
+)
 def ets_info(session: Session, args: list[bytes]) -> Reply:
     if len(args) > 2:
         raise CommandError(SYNTAX)
@@ -308,7 +327,11 @@ def info_or_null(name: bytes, item: str | None) -> Reply:
     return reply_of(told_all[item])
 
 
-@table_command("ETS.FIX table", "readonly", "Hold a table still for this connection's walk: until ETS.UNFIX no walk misses a row or sees one twice.")
+@table_command(
+    "ETS.FIX table",
+    "readonly",
+    "Hold a table still for this connection's walk: until ETS.UNFIX no walk misses a row or sees one twice.",
+)
 def ets_fix(session: Session, table: Table, words: list[bytes]) -> Reply:
     table.safe_fixtable(True)
     session.fixed.append(table)
@@ -369,10 +392,14 @@ def default_row(reader: Words) -> Row | None:
 
 
 @table_command(
-    f"ETS.UPDATECOUNTER table {MODE} key:string step=(pos increment:integer [THRESHOLD (threshold:integer SET value:integer)]) ... "
+    f"ETS.UPDATECOUNTER table {MODE} key:string "
+    "step=(pos increment:integer [THRESHOLD (threshold:integer SET value:integer)]) ... "
     "[DEFAULT element ...]",
-    "write fast", "Add to integers in a row, and tell the new value (of several steps: all of them).", hot=True, arity=-5,
-)  # fmt: skip
+    "write fast",
+    "Add to integers in a row, and tell the new value (of several steps: all of them).",
+    hot=True,
+    arity=-5,
+)
 def ets_updatecounter(session: Session, table: Table, words: list[bytes]) -> Reply:
     reader = Words(words, 3)
     key = reader.key()
@@ -418,7 +445,11 @@ def ets_updateelement(session: Session, table: Table, words: list[bytes]) -> Rep
 def beyond(steps: list[tuple[int, ...]] | list[tuple[int, object]], error: tsunami.BadPosition) -> CommandError:
     """The engine counts from 0, the client from 1: tell the positions as the client knows them."""
     positions = sorted({int(step[0]) + 1 for step in steps})
-    which = f"position {positions[0]} is" if len(positions) == 1 else f"one of the positions {', '.join(map(str, positions))} is"
+    which = (
+        f"position {positions[0]} is"
+        if len(positions) == 1
+        else f"one of the positions {', '.join(map(str, positions))} is"
+    )
     return CommandError(f"BADPOS {which} outside the row")
 
 
@@ -460,7 +491,11 @@ def ets_member(session: Session, table: Table, words: list[bytes]) -> Reply:
     return int(table.member(key_only(words)))
 
 
-@table_command("ETS.SLOT table slot", "readonly", "The rows of one slot; going from 0 upwards every row comes once, until null comes.")
+@table_command(
+    "ETS.SLOT table slot",
+    "readonly",
+    "The rows of one slot; going from 0 upwards every row comes once, until null comes.",
+)
 def ets_slot(session: Session, table: Table, words: list[bytes]) -> Reply:
     index = int64(words[0])
     if index is None:
@@ -476,18 +511,30 @@ def define_ends(name: str, what: str) -> None:
     def end_key(session: Session, table: Table, words: list[bytes]) -> Reply:
         return or_null(table.first() if name == "FIRST" else table.last())
 
-    @table_command(f"ETS.{name}LOOKUP table", "readonly fast", f"The {what} key of a walk and its rows, or null if the table is empty.")
+    @table_command(
+        f"ETS.{name}LOOKUP table",
+        "readonly fast",
+        f"The {what} key of a walk and its rows, or null if the table is empty.",
+    )
     def end_lookup(session: Session, table: Table, words: list[bytes]) -> Reply:
         return or_null(table.first_lookup() if name == "FIRST" else table.last_lookup())
 
 
 def define_steps(name: str, what: str) -> None:
-    @table_command(f"ETS.{name} table {MODE} key:string", "readonly fast", f"The key {what} this one in a walk, or null at the end.")
+    @table_command(
+        f"ETS.{name} table {MODE} key:string",
+        "readonly fast",
+        f"The key {what} this one in a walk, or null at the end.",
+    )
     def step_key(session: Session, table: Table, words: list[bytes]) -> Reply:
         key = key_only(words)
         return or_null(table.next(key) if name == "NEXT" else table.prev(key))
 
-    @table_command(f"ETS.{name}LOOKUP table {MODE} key:string", "readonly fast", f"The key {what} this one and its rows, or null at the end.")
+    @table_command(
+        f"ETS.{name}LOOKUP table {MODE} key:string",
+        "readonly fast",
+        f"The key {what} this one and its rows, or null at the end.",
+    )
     def step_lookup(session: Session, table: Table, words: list[bytes]) -> Reply:
         key = key_only(words)
         return or_null(table.next_lookup(key) if name == "NEXT" else table.prev_lookup(key))
@@ -497,4 +544,3 @@ define_ends("FIRST", "first")
 define_ends("LAST", "last")
 define_steps("NEXT", "after")
 define_steps("PREV", "before")
-

@@ -1,7 +1,7 @@
 """Deadlines: EXPIRE and its kin, TTL and its kin, PERSIST.
 
-A deadline is a moment, in ms since 1970; what a client says or hears in seconds or relative to now is worked out here. The engine takes
-care of what is due: an expired key is never seen, whether it has been swept already or not.
+A deadline is a moment, in ms since 1970; what a client says or hears in seconds or relative to now is worked out here.
+The engine takes care of what is due: an expired key is never seen, whether it has been swept already or not.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """INFO: the server in lines of `name:value`, with the names that clients and redis-cli --stat read.
 
-A field whose notion Tsunami has not (replicas, RDB files, eviction) is told with the value that a server has on which it is not used,
-and only if some client reads it. The section `tsunami` has what Redis has no field for.
+A field whose notion Tsunami has not (replicas, RDB files, eviction) is told with the value that a server has on which
+it is not used, and only if some client reads it. The section `tsunami` has what Redis has no field for.
 """
 
 import os
@@ -89,7 +89,9 @@ def clients(session: Session) -> Lines:
         "cluster_connections": 0,
         "maxclients": session.app.config.text("maxclients"),
         "client_recent_max_input_buffer": max((each.conn.query_size() for each in shared.sessions.values()), default=0),
-        "client_recent_max_output_buffer": max((each.conn.output_size() for each in shared.sessions.values()), default=0),
+        "client_recent_max_output_buffer": max(
+            (each.conn.output_size() for each in shared.sessions.values()), default=0
+        ),
         "blocked_clients": shared.blocked,
         "tracking_clients": 0,
         "clients_in_timeout_table": 0,
@@ -196,7 +198,9 @@ def commandstats(session: Session) -> Lines:
             count = cold[name]
             calls, usec, rejected, failed = calls + count.calls, usec + count.usec, count.rejected, count.failed
         each = usec / calls if calls else 0.0
-        lines[f"cmdstat_{name}"] = f"calls={calls},usec={usec},usec_per_call={each:.2f},rejected_calls={rejected},failed_calls={failed}"
+        lines[f"cmdstat_{name}"] = (
+            f"calls={calls},usec={usec},usec_per_call={each:.2f},rejected_calls={rejected},failed_calls={failed}"
+        )
     return lines
 
 

@@ -54,8 +54,17 @@ def find(name: bytes) -> Command | None:
     return registry.get(name.decode("utf-8", "replace"))
 
 
-@command("COMMAND", FLAGS, group="server", since="2.8.13", arity=-1, acl="connection", summary="What every command takes and does.",
-         complexity="O(N) in the number of commands", tips="nondeterministic_output_order")  # fmt: skip
+@command(
+    "COMMAND",
+    FLAGS,
+    group="server",
+    since="2.8.13",
+    arity=-1,
+    acl="connection",
+    summary="What every command takes and does.",
+    complexity="O(N) in the number of commands",
+    tips="nondeterministic_output_order",
+)
 def command_all(session: Session, args: list[bytes]) -> Reply:
     return [describe(record) for record in registry.commands.values()]
 
@@ -75,10 +84,15 @@ def command_count(session: Session, args: list[bytes]) -> Reply:
 
 
 @command(
-    "COMMAND LIST [FILTERBY filterby=(MODULE module-name | ACLCAT category | PATTERN pattern)]", FLAGS, group="server", since="7.0.0",
-    acl="connection", summary="The names of the commands.", complexity="O(N) in the number of commands",
+    "COMMAND LIST [FILTERBY filterby=(MODULE module-name | ACLCAT category | PATTERN pattern)]",
+    FLAGS,
+    group="server",
+    since="7.0.0",
+    acl="connection",
+    summary="The names of the commands.",
+    complexity="O(N) in the number of commands",
     tips="nondeterministic_output_order",
-)  # fmt: skip
+)
 def command_list(session: Session, args: list[bytes]) -> Reply:
     records = list(registry.everything())
     if not args:

@@ -1,6 +1,7 @@
 """Commands on keys, whatever they hold: DEL, EXISTS, RENAME, COPY, KEYS, SCAN, and whole databases.
 
-A walk over many keys (KEYS, SCAN) is not one moment: a key that stays is told exactly once, one that comes or goes meanwhile may or may not be.
+A walk over many keys (KEYS, SCAN) is not one moment: a key that stays is told exactly once, one that comes or goes
+meanwhile may or may not be.
 """
 
 import re
@@ -248,9 +249,14 @@ def randomkey(session: Session, args: list[bytes]) -> Reply:
 
 
 @command(
-    "DBSIZE", "readonly fast", group="server", since="1.0.0", acl="keyspace", summary="The number of keys in the database.",
+    "DBSIZE",
+    "readonly fast",
+    group="server",
+    since="1.0.0",
+    acl="keyspace",
+    summary="The number of keys in the database.",
     tips="request_policy:all_shards response_policy:agg_sum",
-)  # fmt: skip
+)
 def dbsize(session: Session, args: list[bytes]) -> Reply:
     return len(session.table)
 

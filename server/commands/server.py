@@ -1,4 +1,4 @@
-"""Commands on the server and on what keys are made of: TIME, WAIT, SHUTDOWN, OBJECT, MEMORY, DEBUG, LATENCY, SLOWLOG."""
+"""Commands on the server and on what keys are made of: TIME WAIT SHUTDOWN OBJECT MEMORY DEBUG LATENCY SLOWLOG."""
 
 import re
 from collections import deque
@@ -15,8 +15,14 @@ from tsunami_server.shared import SlowEntry
 ADMIN = "admin noscript loading stale"
 
 
-@command("TIME", "loading stale fast", group="server", since="2.6.0", summary="The time: seconds since 1970, and microseconds.",
-         tips="nondeterministic_output")  # fmt: skip
+@command(
+    "TIME",
+    "loading stale fast",
+    group="server",
+    since="2.6.0",
+    summary="The time: seconds since 1970, and microseconds.",
+    tips="nondeterministic_output",
+)
 def time_(session: Session, args: list[bytes]) -> Reply:
     usec = session.app.now_us()
     return [b"%d" % (usec // 1_000_000), b"%d" % (usec % 1_000_000)]
@@ -42,8 +48,13 @@ async def wait_in_vain(session: Session, limit_ms: int) -> int:
     return 0
 
 
-@command("SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]", "admin noscript loading stale no_multi allow_busy", group="server",
-         since="1.0.0", summary="Stop the server: what has been received is answered, then connections are closed.")  # fmt: skip
+@command(
+    "SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
+    "admin noscript loading stale no_multi allow_busy",
+    group="server",
+    since="1.0.0",
+    summary="Stop the server: what has been received is answered, then connections are closed.",
+)
 def shutdown(session: Session, args: list[bytes]) -> Reply:
     words = [word.upper() for word in args]
     if not set(words) <= {b"NOSAVE", b"SAVE", b"NOW", b"FORCE", b"ABORT"} or {b"NOSAVE", b"SAVE"} <= set(words):
@@ -51,7 +62,9 @@ def shutdown(session: Session, args: list[bytes]) -> Reply:
     if b"ABORT" in words:
         raise CommandError("ERR No shutdown in progress." if len(words) == 1 else SYNTAX)
     if b"SAVE" in words:
-        raise CommandError("ERR there is nothing that could be saved to: tables live in memory only. Use SHUTDOWN NOSAVE")
+        raise CommandError(
+            "ERR there is nothing that could be saved to: tables live in memory only. Use SHUTDOWN NOSAVE"
+        )
     session.app.shutdown()
     return NO_REPLY
 
@@ -133,7 +146,9 @@ def memory_stats(session: Session, args: list[bytes]) -> Reply:
     return {
         "peak.allocated": resident,
         "total.allocated": data,
-        "clients.normal": sum(each.conn.query_size() + each.conn.output_size() for each in session.app.shared.sessions.values()),
+        "clients.normal": sum(
+            each.conn.query_size() + each.conn.output_size() for each in session.app.shared.sessions.values()
+        ),
         "overhead.total": max(resident - data, 0),
         "keys.count": keys,
         "keys.bytes-per-key": data // keys if keys else 0,
@@ -148,12 +163,20 @@ def memory_stats(session: Session, args: list[bytes]) -> Reply:
 def memory_doctor(session: Session, args: list[bytes]) -> Reply:
     data, resident = dataset_bytes(session), resident_bytes()
     if resident > 256 << 20 and resident > 2 * data:
-        return Verbatim(f"The process holds {resident} bytes, its tables {data}: more than half of it is something else.\n")
+        return Verbatim(
+            f"The process holds {resident} bytes, its tables {data}: more than half of it is something else.\n"
+        )
     return Verbatim(f"Nothing found: the tables take up {data} bytes, the process {resident}.\n")
 
 
-@command("MEMORY PURGE", "", group="server", since="4.0.0", summary="Does nothing: memory that tables give back is used again.",
-         tips="request_policy:all_shards response_policy:all_succeeded")  # fmt: skip
+@command(
+    "MEMORY PURGE",
+    "",
+    group="server",
+    since="4.0.0",
+    summary="Does nothing: memory that tables give back is used again.",
+    tips="request_policy:all_shards response_policy:all_succeeded",
+)
 def memory_purge(session: Session, args: list[bytes]) -> Reply:
     return OK
 
@@ -164,8 +187,8 @@ add_help("MEMORY", "server", "4.0.0")
 
 container("DEBUG", group="server", since="1.0.0", flags=ADMIN, summary="Commands for tests and tools.")
 NOT_ALLOWED = (
-    'ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you can run it from a local connection, '
-    "otherwise you need to set this option in the configuration file, and then restart the server."
+    'ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you can run it from a local '
+    "connection, otherwise you need to set this option in the configuration file, and then restart the server."
 )
 
 
@@ -189,7 +212,9 @@ async def sleep(session: Session, seconds: float) -> Reply:
     return OK
 
 
-@command("DEBUG OBJECT key", ADMIN, group="server", since="1.0.0", keys="2 RO", summary="One line on how a value is stored.")
+@command(
+    "DEBUG OBJECT key", ADMIN, group="server", since="1.0.0", keys="2 RO", summary="One line on how a value is stored."
+)
 def debug_object(session: Session, args: list[bytes]) -> Reply:
     check_debug(session)
     found = stored(session, args[0])
@@ -198,7 +223,10 @@ def debug_object(session: Session, args: list[bytes]) -> Reply:
     idle = _core.idle_seconds(session.table, args[0]) or 0
     size = len(found[0]) if found[0] is not None else _core.memory_of(session.table, args[0]) or 0
     lru = (session.app.now_ms() // 1000 - idle) & 0xFFFFFF
-    return Simple(f"Value at:0x0 refcount:1 encoding:{encoding_of(found[0])} serializedlength:{size} lru:{lru} lru_seconds_idle:{idle}")
+    return Simple(
+        f"Value at:0x0 refcount:1 encoding:{encoding_of(found[0])} serializedlength:{size} "
+        f"lru:{lru} lru_seconds_idle:{idle}"
+    )
 
 
 @command("DEBUG SET-ACTIVE-EXPIRE value:integer", ADMIN, group="server", since="2.8.0",
@@ -215,25 +243,49 @@ add_help("DEBUG", "server", "1.0.0")
 
 # ---- LATENCY
 
-container("LATENCY", group="server", since="2.8.13", summary="Commands on slow events (see the setting latency-monitor-threshold).")
+container(
+    "LATENCY",
+    group="server",
+    since="2.8.13",
+    summary="Commands on slow events (see the setting latency-monitor-threshold).",
+)
 TOLD_BY_ALL = "nondeterministic_output request_policy:all_nodes response_policy:special"
 
 
-@command("LATENCY LATEST", ADMIN, group="server", since="2.8.13", summary="The last and the worst sample of each event.", tips=TOLD_BY_ALL)
+@command(
+    "LATENCY LATEST",
+    ADMIN,
+    group="server",
+    since="2.8.13",
+    summary="The last and the worst sample of each event.",
+    tips=TOLD_BY_ALL,
+)
 def latency_latest(session: Session, args: list[bytes]) -> Reply:
     events = session.app.shared.latency
     return [[name, *samples[-1], max(took for _, took in samples)] for name, samples in sorted(events.items())]
 
 
-@command("LATENCY HISTORY event", ADMIN, group="server", since="2.8.13", summary="The samples of an event: when, and how many ms.",
-         tips=TOLD_BY_ALL)  # fmt: skip
+@command(
+    "LATENCY HISTORY event",
+    ADMIN,
+    group="server",
+    since="2.8.13",
+    summary="The samples of an event: when, and how many ms.",
+    tips=TOLD_BY_ALL,
+)
 def latency_history(session: Session, args: list[bytes]) -> Reply:
     samples = session.app.shared.latency.get(args[0].decode("utf-8", "replace"), ())
     return [list(sample) for sample in samples]
 
 
-@command("LATENCY RESET [event ...]", ADMIN, group="server", since="2.8.13", summary="Forget the samples of some events, or of all.",
-         tips="request_policy:all_nodes response_policy:all_succeeded")  # fmt: skip
+@command(
+    "LATENCY RESET [event ...]",
+    ADMIN,
+    group="server",
+    since="2.8.13",
+    summary="Forget the samples of some events, or of all.",
+    tips="request_policy:all_nodes response_policy:all_succeeded",
+)
 def latency_reset(session: Session, args: list[bytes]) -> Reply:
     events = session.app.shared.latency
     names = [word.decode("utf-8", "replace") for word in args] or list(events)
@@ -255,8 +307,15 @@ def gathered(session: Session) -> deque[SlowEntry]:
     return shared.slow
 
 
-@command("SLOWLOG GET [count]", "admin loading stale", group="server", since="2.2.12", summary="The newest entries (10; -1: all).",
-         complexity="O(N) in the number of entries told", tips="request_policy:all_nodes nondeterministic_output")  # fmt: skip
+@command(
+    "SLOWLOG GET [count]",
+    "admin loading stale",
+    group="server",
+    since="2.2.12",
+    summary="The newest entries (10; -1: all).",
+    complexity="O(N) in the number of entries told",
+    tips="request_policy:all_nodes nondeterministic_output",
+)
 def slowlog_get(session: Session, args: list[bytes]) -> Reply:
     if len(args) > 1:
         raise CommandError("ERR unknown subcommand or wrong number of arguments for 'get'. Try SLOWLOG HELP.")
@@ -274,8 +333,15 @@ def slowlog_len(session: Session, args: list[bytes]) -> Reply:
     return len(gathered(session))
 
 
-@command("SLOWLOG RESET", "admin loading stale", group="server", since="2.2.12", summary="Forget all entries.",
-         complexity="O(N) in the number of entries", tips="request_policy:all_nodes response_policy:all_succeeded")  # fmt: skip
+@command(
+    "SLOWLOG RESET",
+    "admin loading stale",
+    group="server",
+    since="2.2.12",
+    summary="Forget all entries.",
+    complexity="O(N) in the number of entries",
+    tips="request_policy:all_nodes response_policy:all_succeeded",
+)
 def slowlog_reset(session: Session, args: list[bytes]) -> Reply:
     gathered(session).clear()
     return OK

@@ -1,13 +1,12 @@
 """Commands on values: GET, SET and their kin, counters, and parts of strings.
 
-Each command is a step of `atomically` (keyspace.py): it reads, then writes, and sees one moment. Bits are in bits.py, deadlines by
-themselves in expiry.py.
+Each command is a step of `atomically` (keyspace.py): it reads, then writes, and sees one moment. Bits are in bits.py,
+deadlines by themselves in expiry.py.
 """
 
 from fractions import Fraction
 
 from tsunami._wire import OK
-
 from tsunami_server.arguments import (
     INT64_MAX,
     INT64_MIN,
@@ -24,7 +23,6 @@ from tsunami_server.arguments import (
 from tsunami_server.command import CommandError, Reply, command, wrong_number
 from tsunami_server.keyspace import View, atomically
 from tsunami_server.session import Session
-
 
 TOO_LONG = "ERR string exceeds maximum allowed size (proto-max-bulk-len)"
 
@@ -47,7 +45,9 @@ class Options:
             at += self._take(words[at].upper(), words[at + 1 : at + 2], allowed)
 
     def _take(self, word: bytes, following: list[bytes], allowed: frozenset[bytes]) -> int:
-        """Note one option; the number of words it took. The same option may come twice (the last one counts), its rivals not."""
+        """Note one option; the number of words it took. The same option may come twice (the last one counts), its
+        rivals not.
+        """
         if word not in allowed:
             raise CommandError(SYNTAX)
         if word == b"GET":
@@ -187,7 +187,8 @@ def pairs_of(args: list[bytes], name: str) -> list[tuple[bytes, bytes]]:
 
 def set_all_if_none(session: Session, pairs: list[tuple[bytes, bytes]]) -> Reply:
     def step(view: View) -> int:
-        if any([view.exists(key) for key, _ in pairs]):
+        there = [view.exists(key) for key, _ in pairs]  # all of them are read, so that all are checked
+        if any(there):
             return 0
         for key, value in pairs:
             view.put(key, value)
@@ -306,9 +307,14 @@ def decr(session: Session, args: list[bytes]) -> Reply:
 
 
 @command(
-    "INCRBY key increment:integer", "write denyoom fast", group="string", since="1.0.0", keys="1 RW access update", hot=True,
+    "INCRBY key increment:integer",
+    "write denyoom fast",
+    group="string",
+    since="1.0.0",
+    keys="1 RW access update",
+    hot=True,
     summary="Add to the integer that a key holds (0 if there is no such key).",
-)  # fmt: skip
+)
 def incrby(session: Session, args: list[bytes]) -> Reply:
     return add(session, args[0], integer(args[1]))
 
@@ -356,7 +362,9 @@ def incrbyfloat(session: Session, args: list[bytes]) -> Reply:
 
 
 def sum_of(a: bytes, b: bytes) -> Fraction:
-    """The sum as a long double has it. An infinite operand is a float, but no sum; it must not hide that the other is no float."""
+    """The sum as a long double has it. An infinite operand is a float, but no sum; it must not hide that the other is
+    no float.
+    """
     operands, infinite = [], False
     for data in (a, b):
         try:
