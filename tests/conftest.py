@@ -4,6 +4,7 @@ Fixtures here are of general use; those of one subject stand in its test file, a
 """
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,11 @@ def pytest_sessionstart() -> None:
     missing = [program for program in PEERS if shutil.which(program) is None]
     if PEERS_REQUIRED and missing:
         pytest.exit(f"missing peers, which are required here: {', '.join(missing)}", returncode=3)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """The processes of one run must agree on the names of the tests: addresses are no part of them."""
+    item._nodeid = re.sub(r" at 0x[0-9a-f]+", "", item.nodeid)
 
 
 def pytest_report_header() -> list[str]:
