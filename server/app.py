@@ -289,7 +289,7 @@ class App:
                 opened.append(sock)
                 port = port or sock.getsockname()[1]
                 self.addresses.append(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
-        self.tcp_port = port
+        self.tcp_port = port if opened else 0
         return opened
 
     def _open_unix(self, path: str) -> socket.socket:

@@ -24,7 +24,7 @@ import socket
 import termios
 import time
 from collections.abc import Awaitable
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from tsunami import _wire
 from tsunami_server.session import Session
@@ -362,8 +362,8 @@ class _Entrance(asyncio.Protocol):
         self.loop = loop
         self.unix = unix
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, base: asyncio.BaseTransport) -> None:
+        transport = cast(asyncio.Transport, base)  # uvloop's have its methods, and another base class
         peer, _ = names(transport.get_extra_info("peername"), transport.get_extra_info("sockname"), self.unix)
         refusal = self.host.refusal(peer, self.unix)
         if refusal is not None:

@@ -65,7 +65,7 @@ def test_a_table_made_at_either_door_is_found_at_the_other(wire: Wire) -> None:
     made.insert([(1, "a"), (1, "b")])
     assert wire("ETS.LOOKUP", "embed_made", 1) == [[1, b"a"], [1, b"b"]]
     made.delete()
-    assert isinstance(wire("ETS.LOOKUP", "embed_made", 1), redis.exceptions.ResponseError | Exception)
+    assert isinstance(wire("ETS.LOOKUP", "embed_made", 1), Exception)
     assert tsunami.whereis("embed_made") is None
 
 
@@ -120,8 +120,9 @@ def test_what_cannot_cross_the_wire_stays_and_says_so(wire: Wire) -> None:
     table = tsunami.new("embed_object")
     table.insert((1, object()))
     try:
-        assert "object" in str(wire("ETS.LOOKUP", "embed_object", 1))
-        assert isinstance(wire("ETS.TAKE", "embed_object", 1), Exception)
+        for command in ("ETS.LOOKUP", "ETS.TAKE"):
+            answer = wire(command, "embed_object", 1)
+            assert isinstance(answer, Exception) and "object" in str(answer)
         assert 1 in table
         assert wire("PING") == b"PONG"
     finally:
@@ -187,7 +188,7 @@ def test_the_server_goes_on_while_the_program_computes(wire: Wire) -> None:
 def test_redis_py_connects_by_url(server: tsunami_server.Background) -> None:
     with redis.Redis.from_url(server.url) as client:
         assert client.set("a", 1) and client.get("a") == b"1"
-        assert client.pipeline().incr("a").get("a").execute() == [2, b"2"]
+        assert client.pipeline(transaction=False).incr("a").get("a").execute() == [2, b"2"]
 
 
 def test_address_port_and_url_agree(server: tsunami_server.Background) -> None:
