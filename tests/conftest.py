@@ -31,9 +31,10 @@ def pytest_sessionstart() -> None:
         pytest.exit(f"missing peers, which are required here: {', '.join(missing)}", returncode=3)
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """The processes of one run must agree on the names of the tests: addresses are no part of them."""
-    item._nodeid = re.sub(r" at 0x[0-9a-f]+", "", item.nodeid)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The processes of one run must agree on the names of the tests, which therefore hold no addresses."""
+    if wrong := [item.nodeid for item in items if re.search(r" at 0x[0-9a-f]{6}", item.nodeid)]:
+        raise pytest.UsageError("tests named after an address, give them ids: " + ", ".join(wrong))
 
 
 def pytest_report_header() -> list[str]:
