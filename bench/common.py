@@ -120,7 +120,7 @@ def head(**more: str) -> dict[str, str]:
         "memory": _proc("/proc/meminfo", "MemTotal") or "unknown",
         "kernel": f"{platform.system()} {platform.release()}",
         "thp": _file("/sys/kernel/mm/transparent_hugepage/enabled"),
-        "load": " ".join(f"{x:.2f}" for x in os.getloadavg()),
+        "load": " ".join(f"{x:.2f}" for x in os.getloadavg()) + f" (before; measured at nice {os.nice(0)})",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "tsunami": f"{_version('tsunami')} at {_commit()}",
     }

@@ -89,7 +89,7 @@ def child(side: str, n: int) -> None:
 
 
 def run(quick: bool = False) -> common.Result:
-    """Sections: `growth` (a row per run, times in us), `recurring` (us), `slow` (single inserts of the last run)."""
+    """Sections, in us: `growth` (a row per run), `recurring`, `windows` (by window), `slow` (of the last run)."""
     result = common.Result("growth", common.head())
     n, runs = (QUICK, 2) if quick else (FULL, RUNS)
     windows: dict[str, list[list[int]]] = {}
@@ -106,9 +106,17 @@ def run(quick: bool = False) -> common.Result:
                 for sample in a["slow"].split(","):
                     i, ns, taken = sample.split(":")
                     result.add("slow", side=side, row=i, us=float(ns) / 1e3, preempted=taken)
-    for side, of in windows.items():
-        result.add("recurring", side=side, rows=n, runs=len(of), worst_us=max(map(min, zip(*of, strict=True))) / 1e3)
+    tell_windows(result, windows, n)
     return result
+
+
+def tell_windows(result: common.Result, windows: dict[str, list[list[int]]], n: int) -> None:
+    """The worst insert of each window that has its like in every run, and the worst of those."""
+    lasting = {side: [ns / 1e3 for ns in map(min, zip(*of, strict=True))] for side, of in windows.items()}
+    for side, worst in lasting.items():
+        result.add("recurring", side=side, rows=n, runs=len(windows[side]), worst_us=max(worst))
+    for i, worst in enumerate(zip(*lasting.values(), strict=True)):
+        result.add("windows", row=i * WINDOW, **dict(zip(lasting, worst, strict=True)))
 
 
 if __name__ == "__main__":

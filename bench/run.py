@@ -6,8 +6,8 @@
     bench/run.py targets               the targets from the newest results, nothing is measured
     bench/run.py --out DIR             write there (with --quick too)
 
-Figures of a machine that does something else at the same time are worth nothing: the head of each result says what its
-load was at the start. Plots: bench/plot.py.
+Figures of a machine that does something else at the same time are worth little: the head of each result says what its
+load was at the start. Where it cannot be had quiet, `sudo nice -n -20 bench/run.py` helps. Plots: bench/plot.py.
 """
 
 from __future__ import annotations
