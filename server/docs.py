@@ -48,8 +48,9 @@ A word that is needed is no mode: `ETS.LOOKUP t RAW` asks for the key `RAW`. Pro
 should always name the mode. The mode `ETF` (Erlang's external term format) is not there yet.
 
 Replies use RESP3's types and their RESP2 equivalents: integers (big ones as big numbers, in RESP2 as bulk strings),
-doubles, booleans, null for `nil`, arrays for tuples and lists, maps, bulk strings for text and bytes, simple strings
-for atoms. A term that RESP has no form for comes as its literal. Positions count from 1.
+doubles, booleans, null for `nil`, arrays for tuples and lists, maps, sets, bulk strings for text and bytes, simple
+strings for atoms. A term that RESP has no form for comes as its literal, one of a registered type (Decimal, datetime
+...) as Python prints it, and an object kept by reference is an error. Positions count from 1.
 
 | an error begins with | when |
 |---|---|

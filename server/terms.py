@@ -11,16 +11,14 @@ A program whose keys come from elsewhere should always name the mode: `ETS.LOOKU
 surprise.
 
 Replies use RESP3's own types, and their RESP2 equivalents: integers, doubles, booleans and null (the atoms true, false,
-nil), maps, arrays for tuples and lists, bulk strings for text and bytes, simple strings for other atoms. What RESP has
-no form for (improper lists, bit strings, pids, a program's own types ...) is told as its literal.
-
+nil), maps, arrays for tuples and XX
 What must stay true: nothing here recurses over a term; a row nested 100,000 deep is only a long reply.
 """
 
 import re
 from collections.abc import Callable
 
-from tsunami import Atom
+from tsunami import Atom, BadType, Bits, Fun, ImproperList, Pid, Port, Reference, _core
 from tsunami._wire import Simple
 from tsunami.literal import LiteralError, format, parse, to_int
 from tsunami_server.command import CommandError
@@ -81,19 +79,20 @@ def reply_of(term: object) -> object:
         if isinstance(item, (list, tuple)):
             made: list[object] = [None] * len(item)
             todo += [(inner, made, i) for i, inner in enumerate(item) if needs_work(inner, made, i)]
-            where[at] = made  # type: ignore[index, call-overload]
+            where[at] = made  # type: ignore[call-overload]
         elif isinstance(item, dict):
             pairs: dict[object, object] = {}
             for key, value in item.items():
                 name = scalar_reply(key)
                 pairs[name] = None
                 todo.append((value, pairs, name))
-            where[at] = pairs  # type: ignore[index, call-overload]
+            where[at] = pairs  # type: ignore[call-overload]
         else:
-            where[at] = scalar_reply(item)  # type: ignore[index, call-overload]
+            where[at] = scalar_reply(item)  # type: ignore[call-overload]
     return home[0]
 
 
+_LITERALS = (ImproperList, Bits, Pid, Reference, Port, Fun)
 _AS_THEY_ARE = (int, str, bytes, float, bool, type(None))
 
 
@@ -106,9 +105,25 @@ def needs_work(item: object, made: list[object], at: int) -> bool:
 
 
 def scalar_reply(term: object) -> object:
-    """A term that is no tuple, list or map; as a map's key any term, which is then told as its literal."""
+    """A term that is no list, no map and no tuple but as a part of a map's key or of a set."""
     if type(term) in _AS_THEY_ARE:
         return term
     if isinstance(term, Atom):
         return Simple(term.name)
-    return format(term)
+    if isinstance(term, tuple):
+        return tuple(map(scalar_reply, term))  # Python hashes keys by recursion, so they are not deep
+    if isinstance(term, (set, frozenset)):
+        return frozenset(map(scalar_reply, term))
+    if isinstance(term, _LITERALS):
+        return format(term)
+    return extension_reply(term)
+
+
+def extension_reply(term: object) -> str:
+    """A term of a registered type is told as Python prints it; an object that is only kept by reference not at all."""
+    try:
+        _core.exact_hash(term)
+    except BadType:
+        name = type(term).__qualname__
+        raise CommandError(f"BADARG an object of type {name} is kept by reference and cannot cross the wire") from None
+    return str(term)

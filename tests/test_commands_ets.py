@@ -6,6 +6,8 @@ wire.
 
 import itertools
 from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -337,6 +339,14 @@ REPLIES = [
     ({"k": 1}, ("*", [("$", b"k"), (":", 1)]), ("%", [(("$", b"k"), (":", 1))])),
     (ImproperList([1], 2), ("$", b"[1 | 2]"), ("$", b"[1 | 2]")),
     (Bits(b"\x20", 3), ("$", b"<<1:3>>"), ("$", b"<<1:3>>")),
+    (Decimal("1.50"), ("$", b"1.50"), ("$", b"1.50")),
+    (date(2026, 1, 2), ("$", b"2026-01-02"), ("$", b"2026-01-02")),
+    (frozenset([Atom("a")]), ("*", [("+", "a")]), ("~", [("+", "a")])),
+    (
+        {("k", (1, None)): 2},
+        ("*", [("*", [("$", b"k"), ("*", [(":", 1), ("$", None)])]), (":", 2)]),
+        ("%", [(("*", [("$", b"k"), ("*", [(":", 1), ("_", "")])]), (":", 2))]),
+    ),
 ]
 
 
@@ -347,6 +357,21 @@ def test_a_term_has_one_form_as_a_reply(client: Client, new: Any, term: object, 
     expected = resp2 if client.resp == 2 else resp3  # type: ignore[attr-defined]
     assert expected == client("ETS.LOOKUPELEMENT", name, "k", "2")
     assert client("ETS.LOOKUP", name, "k") == ("*", [("*", [("$", b"k"), expected])])
+
+
+def test_an_object_kept_by_reference_does_not_cross_the_wire(client: Client, new: Any) -> None:
+    name = new()
+    tsunami.whereis(name).insert([("k", object()), ("deep", [{"x": (1, object())}])])  # type: ignore[union-attr]
+    told = "BADARG an object of type object is kept by reference and cannot cross the wire"
+    assert error(client("ETS.LOOKUP", name, "k")) == error(client("ETS.LOOKUP", name, "deep")) == told
+    assert error(client("ETS.MLOOKUP", name, "other", "k")) == told
+    assert client.value("ETS.MEMBER", name, "k") == 1
+
+
+def test_a_row_that_cannot_be_told_is_not_taken(client: Client, table: str) -> None:
+    tsunami.whereis(table).insert(("k", object()))  # type: ignore[union-attr]
+    assert error(client("ETS.TAKE", table, "k")).startswith("BADARG an object of type object")
+    assert client.value("ETS.LEN", table) == 1
 
 
 def test_a_row_nested_deeply_is_only_a_long_reply(client: Client, new: Any) -> None:
@@ -557,3 +582,74 @@ def test_what_one_door_writes_the_other_reads_at_once(client: Client, new: Any) 
         client.value("ETS.INSERT", name, number, "wire")
         assert table.lookup(number) == [(number, "wire")]
     assert len(table) == client.value("ETS.LEN", name) == 100
+
+
+# ---- the two implementations of a hot command
+
+
+mapped = st.recursive(
+    values,
+    lambda inner: st.one_of(
+        st.dictionaries(st.text(max_size=3) | st.tuples(st.integers(2, 9), st.binary(max_size=2)), inner, max_size=3),
+        st.lists(inner, max_size=3),
+        st.lists(inner, max_size=2).map(tuple),
+    ),
+    max_leaves=12,
+)
+EXTENSIONS = [
+    Decimal("1"),
+    date(2026, 1, 1),
+    frozenset([1]),
+    ImproperList([1], 2),
+    Bits(b"\x80", 1),
+    float("inf"),
+    -0.0,
+]
+
+
+@pytest.mark.parametrize("resp", [2, 3], ids=["RESP2", "RESP3"])
+@pytest.mark.parametrize("kind", TYPES)
+def test_hot_and_cold_replies_are_the_same_bytes(kind: Any, resp: int) -> None:
+    """Each request twice: as it is, and with the native implementation switched off."""
+    table = tsunami.new(next(names), kind)
+    name = str(table.name)
+    with our_server() as server, Client(server.port, resp) as client:
+        plane = server._app.plane
+        commands = [command for command in sorted(plane.hot_names()) if command.startswith("ets.")]
+
+        @given(
+            st.lists(mapped | st.sampled_from(EXTENSIONS), max_size=4).map(tuple),
+            st.sampled_from([(), ("RAW",), ("AUTO",)]),
+        )
+        @settings(max_examples=effort(60))
+        def run(rest: tuple[object, ...], mode: tuple[str, ...]) -> None:
+            row = ("k", 5, *rest)
+            requests: list[tuple[Any, ...]] = [
+                ("ETS.LOOKUP", name, *mode, "k"),
+                ("ETS.MLOOKUP", name, *mode, "k", "none", "k"),
+                ("ETS.MEMBER", name, *mode, "k"),
+                *[("ETS.LOOKUPELEMENT", name, *mode, "k", position) for position in range(1, len(row) + 2)],
+                ("ETS.UPDATECOUNTER", name, *mode, "k", "2", "3"),
+                ("ETS.UPDATECOUNTER", name, *mode, "k", "2", str(1 << 62)),
+                ("ETS.INSERTNEW", name, *mode, "k", "7"),
+                ("ETS.INSERT", name, *mode, "j", "7", "x", b"\xff"),
+                ("ETS.TAKE", name, *mode, "k"),
+                ("ETS.TAKE", name, *mode, "j"),
+                ("ETS.DELETE", name, *mode, "j"),
+            ]
+
+            def all_replies() -> list[Any]:
+                table.delete_all_objects()
+                table.insert(row)
+                return client.all(requests)
+
+            hot = all_replies()
+            for command in commands:
+                plane.disable(command)
+            cold = all_replies()
+            for command in commands:
+                plane.enable(command)
+            assert hot == cold
+
+        run()
+    table.delete()

@@ -399,7 +399,8 @@ def to_int(digits: str) -> int:
     if digits[0] == "-":
         return -to_int(digits[1:])
     low = len(digits) // 2
-    return to_int(digits[:-low]) * 10**low + to_int(digits[-low:])
+    scale: int = 10**low
+    return to_int(digits[:-low]) * scale + to_int(digits[-low:])
 
 
 def int_text(value: int) -> str:

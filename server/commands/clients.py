@@ -175,7 +175,7 @@ def client_no_evict(session: Session, args: list[bytes]) -> Reply:
 
 
 @command("CLIENT NO-TOUCH enabled=(ON | OFF)", PLAIN, group="connection", since="7.2.0",
-         summary="Note that this connection's reads should not count as accesses.")  # fmt: skip
+         summary="Show the flag T in CLIENT LIST; every access counts all the same.")  # fmt: skip
 def client_no_touch(session: Session, args: list[bytes]) -> Reply:
     session.no_touch = switch(args[0])
     return OK

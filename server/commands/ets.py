@@ -17,7 +17,7 @@ from collections.abc import Callable
 from functools import wraps
 
 import tsunami
-from tsunami import END_OF_TABLE, Row, Table
+from tsunami import END_OF_TABLE, Row, Table, _core
 from tsunami_server.arguments import SYNTAX, int64
 from tsunami_server.command import CommandError, Handler, Reply, command
 from tsunami_server.session import Session
@@ -383,7 +383,24 @@ def ets_deleteobject(session: Session, table: Table, words: list[bytes]) -> Repl
 
 @table_command(f"ETS.TAKE table {MODE} key:string", "write fast", "Delete the rows of a key, and tell them.", hot=True)
 def ets_take(session: Session, table: Table, words: list[bytes]) -> Reply:
-    return reply_of(table.take(key_only(words)))
+    key = key_only(words)
+    return take_from_set(table, key) if table.type == "set" else take_from_bag(table, key)
+
+
+def take_from_set(table: Table, key: object) -> Reply:
+    """The reply is made before the row goes: one that cannot be told is not lost."""
+    while True:
+        found = _core.entry(table, key)
+        if found is None:
+            return []
+        reply = reply_of([found[0]])
+        if _core.commit([(table, key, *found)], [], [(table, key)]):
+            return reply
+
+
+def take_from_bag(table: Table, key: object) -> Reply:
+    reply_of(table.lookup(key))  # as above, but for rows that another thread adds in just this moment
+    return reply_of(table.take(key))
 
 
 def default_row(reader: Words) -> Row | None:

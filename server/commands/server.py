@@ -217,10 +217,10 @@ async def sleep(session: Session, seconds: float) -> Reply:
 )
 def debug_object(session: Session, args: list[bytes]) -> Reply:
     check_debug(session)
+    idle = _core.idle_seconds(session.table, args[0]) or 0  # before the look at the value, which is an access
     found = stored(session, args[0])
     if found is None:
         raise CommandError("ERR no such key")
-    idle = _core.idle_seconds(session.table, args[0]) or 0
     size = len(found[0]) if found[0] is not None else _core.memory_of(session.table, args[0]) or 0
     lru = (session.app.now_ms() // 1000 - idle) & 0xFFFFFF
     return Simple(
