@@ -46,8 +46,10 @@ cdef struct probe_t:
     const char* base       # where the body stands (unaligned for binaries); NULL for an immediate
     uint64_t hash          # of the exact form; filled by the probe_* functions
 
-cdef void probe_int(probe_t* p, int64_t value, char* scratch) noexcept nogil     # scratch: 16 bytes that outlive the probe
-cdef int probe_binary(probe_t* p, const char* data, size_t n) noexcept nogil     # ST_OK or ST_TOO_LARGE; data must outlive it
+# scratch: 16 bytes that outlive the probe
+cdef void probe_int(probe_t* p, int64_t value, char* scratch) noexcept nogil
+# ST_OK or ST_TOO_LARGE; data must outlive it
+cdef int probe_binary(probe_t* p, const char* data, size_t n) noexcept nogil
 cdef void probe_term(probe_t* p, cell_t cell, const char* base) noexcept nogil   # any term
 
 # ---- reading a term
@@ -80,16 +82,19 @@ cdef const char* term_bytes(cell_t c, const char* base, char* scratch, size_t* n
 cdef size_t term_cells(cell_t c, const char* base, const cell_t** cells, const char** cells_base) noexcept nogil
 cdef const char* atom_text(cell_t c, size_t* n) noexcept nogil                   # UTF-8 of a K_ATOM; lives for ever
 cdef cell_t atom_intern(const char* text, size_t n) noexcept nogil               # 0 if out of memory or too long
-cdef int term_big_decimal(cell_t c, const char* base, buf_t* out) noexcept nogil # any integer as decimal text
+cdef int term_big_decimal(cell_t c, const char* base, buf_t* out) noexcept nogil  # any integer as decimal text
 cdef bint term_equal(cell_t a, const char* abase, cell_t b, const char* bbase) noexcept nogil   # =:=
 cdef uint64_t term_hash(cell_t c, const char* base) noexcept nogil
 
 # ---- rows. A row is the body of a tuple: one header word, then arity cells, then the bodies of those that have one.
 cdef size_t row_arity(const uint64_t* row) noexcept nogil
 cdef size_t row_bytes(const uint64_t* row) noexcept nogil                        # of the term alone, without trailers
-cdef cell_t row_cell(const uint64_t* row, size_t i) noexcept nogil               # i < arity; its base is (const char*)row
-cdef uint64_t row_deadline(const uint64_t* row) noexcept nogil                   # ms since 1970; 0: none (stored rows only)
-cdef uint32_t row_stamp(const uint64_t* row) noexcept nogil                      # s since 1970 of the last access (stored rows of stamped tables)
+# i < arity; its base is (const char*)row
+cdef cell_t row_cell(const uint64_t* row, size_t i) noexcept nogil
+# ms since 1970; 0: none (stored rows only)
+cdef uint64_t row_deadline(const uint64_t* row) noexcept nogil
+# s since 1970 of the last access (stored rows of stamped tables)
+cdef uint32_t row_stamp(const uint64_t* row) noexcept nogil
 
 # Building a row in a buffer: begin, then each element once and in order, then end. The row starts at data + at.
 # Every step returns a status; after a failure the buffer holds garbage behind `at`.
@@ -113,11 +118,13 @@ ctypedef void (*row_sink_t)(void* ctx, const uint64_t* row) noexcept nogil
 #   other      change nothing, and table_edit returns that value
 ctypedef int (*row_edit_t)(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadline) noexcept nogil
 
-cdef int table_get(table_t* t, const probe_t* key, row_sink_t sink, void* ctx) noexcept nogil     # ST_OK ST_ABSENT ST_GONE
+# ST_OK ST_ABSENT ST_GONE
+cdef int table_get(table_t* t, const probe_t* key, row_sink_t sink, void* ctx) noexcept nogil
 cdef int table_member(table_t* t, const probe_t* key) noexcept nogil
 cdef int table_put(table_t* t, const uint64_t* row, uint64_t deadline) noexcept nogil             # insert/2 of one row
 cdef int table_put_many(table_t* t, const uint64_t** rows, size_t n, bint only_new) noexcept nogil  # atomic; ST_EXISTS
-cdef int table_erase(table_t* t, const probe_t* key, row_sink_t sink, void* ctx) noexcept nogil   # sink may be NULL; take
+# sink may be NULL; take
+cdef int table_erase(table_t* t, const probe_t* key, row_sink_t sink, void* ctx) noexcept nogil
 cdef int table_edit(table_t* t, const probe_t* key, row_edit_t edit, void* ctx) noexcept nogil
 cdef int table_clear(table_t* t) noexcept nogil
 cdef size_t table_len(table_t* t) noexcept nogil
@@ -125,7 +132,8 @@ cdef size_t table_keypos(table_t* t) noexcept nogil                             
 cdef bint table_is_bag(table_t* t) noexcept nogil                                # bag or duplicate_bag
 cdef size_t table_memory(table_t* t) noexcept nogil
 cdef void table_prefetch(table_t* t, const probe_t* key) noexcept nogil          # start loading the key's bucket
-cdef void table_prefetch_row(table_t* t, const probe_t* key) noexcept nogil      # start loading its row; the bucket should be there by then
+# start loading its row; the bucket should be there by then
+cdef void table_prefetch_row(table_t* t, const probe_t* key) noexcept nogil
 cdef uint64_t table_volatile(table_t* t) noexcept nogil                          # rows with a deadline
 # Erase what is due at `now` (ms), at most `budget` rows. *lateness: by how many ms the latest of them was late.
 cdef size_t table_expire(table_t* t, uint64_t now, size_t budget, uint64_t* lateness) noexcept nogil
@@ -138,7 +146,7 @@ cdef void table_release(table_t* t) noexcept nogil
 # From a Python object: the table behind a tsunami.Table (borrowed), for setting up the wire with the GIL held.
 cdef table_t* table_of(object table) except NULL
 
-# Reference terms of rows that were let go without the GIL wait to be dropped: whoever has the GIL next asks, and does it.
+# Reference terms of rows that were let go without the GIL wait to be dropped: whoever has the GIL next sees to it.
 cdef bint trash_waiting() noexcept nogil
 cdef int trash_collect() except -1                                               # finalizers run here
 

@@ -1,9 +1,11 @@
 # Table, and the module's functions: the one face between Python and the engine.
 #
-# The shape of every method is the same: pack the arguments (Python code may run here, and no lock is held); run the engine (no Python code, no GIL needed); make Python objects of
+# The shape of every method is the same: pack the arguments (Python code may run here, and no lock is held); run the
+# engine (no Python code, no GIL needed); make Python objects of
 # the copies it gave (no lock is held); turn the status into an exception, in fail(), the one place for that.
 #
-# Short operations keep the GIL: who holds a stripe never waits for it, so this cannot deadlock, and letting it go would cost more than the operation.
+# Short operations keep the GIL: who holds a stripe never waits for it, so this cannot deadlock, and letting it go would
+# cost more than the operation.
 # Long ones (clear, long lists, scans in pieces) let it go.
 
 import random as _random
@@ -29,7 +31,8 @@ cdef bint trash_waiting() noexcept nogil:
     return flag_load(&trash_waits) != 0
 
 cdef int trash_collect() except -1:
-    """Drop the objects that no row holds any more, of all tables: for the wire, which lets rows go without the GIL. Finalizers run here."""
+    """Drop the objects that no row holds any more, of all tables: for the wire, which lets rows go without the GIL.
+    Finalizers run here."""
     flag_store(&trash_waits, 0)
     for table in list(_tables):
         (<Table>table).settle()
@@ -212,7 +215,9 @@ cdef object fail(Table table, int st, object what):
     if st == ST_NOT_INTEGER:
         return BadArgument(f"the element {shown(what)} is no integer")
     if st == ST_BADTYPE:
-        return BadType(f"{shown(what)} cannot stand here: an increment, (pos, increment), or (pos, increment, threshold, value)")
+        return BadType(
+            f"{shown(what)} is no step: an increment, (pos, increment), or (pos, increment, threshold, value)"
+        )
     return BadArgument(f"{shown(what)} cannot stand here")
 
 cdef inline int check(Table table, int st, object what) except -1:
@@ -508,11 +513,11 @@ cdef class Table:
     """A table of rows: tuples, found by the element at `keypos`.
 
     type: "set" (a key has one row), "bag" (a key has different rows), "duplicate_bag" (also equal ones).
-    keypos: position of the key in a row, from 0. stripes: how many locks the table is cut into (a power of two is taken; by default the engine
-    chooses by the number of processors).
+    keypos: position of the key in a row, from 0. stripes: into how many the table is cut, each with a lock of its own
+    (the next power of two is taken; by default the engine chooses by the number of processors).
 
-    Rows are copied in and copied out: changing a list after it was inserted changes nothing in the table. All methods may be called from any
-    thread; each is atomic. Positions count from 0. ETS: new/2.
+    Rows are copied in and copied out: changing a list after it was inserted changes nothing in the table. All methods
+    may be called from any thread; each is atomic. Positions count from 0. ETS: new/2.
 
     >>> import tsunami
     >>> t = tsunami.Table()
@@ -575,7 +580,8 @@ cdef class Table:
     # -- reference terms
 
     cdef int64_t object_put(self, object x) except -1:
-        """A slot for this object, with one reference for the caller: the one it has already, if it stands in the table."""
+        """A slot for this object, with one reference for the caller: the one it has already, if it stands in the
+        table."""
         cdef uint32_t slot = 0
         cdef PyObject* known
         self.settle()
@@ -624,8 +630,9 @@ cdef class Table:
     def insert(self, rows, /):
         """Insert a row, or all rows of a list in one step: nobody sees some of them without the others.
 
-        In a set a row with the same key is replaced (of several in one list the last one stays); a bag takes no row that it has already; a
-        duplicate_bag takes all. Returns True. Raises BadArgument for what is no row (a tuple that reaches to the key) and leaves the table as it was. O(1) a row.
+        In a set a row with the same key is replaced (of several in one list the last one stays); a bag takes no row
+        that it has already; a duplicate_bag takes all. Returns True. O(1) a row. Raises BadType or BadArgument for
+        what is no row (a tuple that reaches to the key), and leaves the table as it was.
         ETS: insert/2.
 
         >>> t = Table()
@@ -691,7 +698,8 @@ cdef class Table:
         return st
 
     def insert_new(self, rows, /):
-        """Insert a row, or all rows of a list in one step, if none of their keys is there. Returns whether it did. ETS: insert_new/2.
+        """Insert a row, or all rows of a list in one step, if none of their keys is there. Returns whether it did. ETS:
+        insert_new/2.
 
         >>> t = Table()
         >>> t.insert_new((1, "one")), t.insert_new([(1, "uno"), (2, "dos")]), len(t)
@@ -706,7 +714,8 @@ cdef class Table:
         return True
 
     def insert_many(self, rows, /):
-        """Insert the rows of an iterable, one after the other: faster than a loop, and not atomic as a whole. Returns their number.
+        """Insert the rows of an iterable, one after the other: faster than a loop, and not atomic as a whole. Returns
+        their number.
 
         A row that is none raises BadArgument; the rows before it may have been inserted.
 
@@ -764,7 +773,8 @@ cdef class Table:
         return st
 
     def delete(self, key=_missing, /):
-        """Delete all rows with this key; without an argument, the table itself. Returns True, also if there was nothing. ETS: delete/2, delete/1.
+        """Delete all rows with this key; without an argument, the table itself. Returns True, also if there was
+        nothing. ETS: delete/2, delete/1.
 
         >>> t = Table()
         >>> t.insert((1, "one")), t.delete(1), t.delete(1), len(t)
@@ -800,7 +810,8 @@ cdef class Table:
         return 0
 
     def delete_object(self, row, /):
-        """Delete the rows that equal this one exactly (1 and 1.0 differ): of a duplicate_bag all copies. Returns True. ETS: delete_object/2.
+        """Delete the rows that equal this one exactly (1 and 1.0 differ): of a duplicate_bag all copies. Returns True.
+        ETS: delete_object/2.
 
         >>> t = Table("bag")
         >>> t.insert([("k", 1), ("k", 2)]), t.delete_object(("k", 1)), t.lookup("k")
@@ -860,10 +871,11 @@ cdef class Table:
     def update_counter(self, key, what, default=None, /):
         """Add to integers of a row in one step. Returns the new value, or a list of them.
 
-        what: an increment for the element behind the key; or (pos, increment); or (pos, increment, threshold, value): if the sum goes beyond the
-        threshold, the element becomes value; or a list of such tuples, which see each other's results: all of them or none.
-        default: the row to start from if the key is absent; its key element is replaced. Types set only. Raises BadKey (absent, no default),
-        BadPosition, BadArgument (no integer). ETS: update_counter/3,4.
+        what: an increment for the element behind the key; or (pos, increment); or
+        (pos, increment, threshold, value): if the sum goes beyond the threshold, the element becomes value; or a list
+        of such tuples, which see each other's results: all of them or none.
+        default: the row to start from if the key is absent; its key element is replaced. Type set only.
+        Raises BadKey (absent, no default), BadPosition, BadArgument (no integer). ETS: update_counter/3,4.
 
         >>> t = Table()
         >>> t.update_counter("hits", 1, ("hits", 0)), t.update_counter("hits", [(1, 5), (1, 10, 12, 0)])
@@ -884,7 +896,10 @@ cdef class Table:
         cdef bint single = True
         cdef bint has_default = default is not None
         cdef int64_t by, total
-        if not has_default and not self.t.methods.bag and PyLong_CheckExact(what) and small_int(<PyObject*>what, &by) and fits_cell(by):
+        if (
+            PyLong_CheckExact(what) and small_int(<PyObject*>what, &by) and fits_cell(by)
+            and not has_default and not self.t.methods.bag
+        ):
             key_open(key, &k)
             st = set_bump(self.t, &k.probe, <size_t>self.t.keypos + 1, by, &total)
             key_close(&k)
@@ -971,7 +986,8 @@ cdef class Table:
     def update_element(self, key, what, default=None, /):
         """Replace elements of a row in one step. Returns whether the key was there (always True with a default row).
 
-        what: (pos, value) or a list of such pairs, all of them or none. Type set only. Raises BadPosition, BadArgument. ETS: update_element/3,4.
+        what: (pos, value) or a list of such pairs, all of them or none. Type set only.
+        Raises BadPosition, BadArgument. ETS: update_element/3,4.
 
         >>> t = Table()
         >>> t.insert((1, "alice", 30)), t.update_element(1, [(1, "bob"), (2, 31)]), t.lookup(1)
@@ -993,7 +1009,8 @@ cdef class Table:
         if has_default and not PyTuple_Check(default):
             raise BadType(f"the default row is a tuple, not {shown(default)}")
         if self.t.methods.bag:
-            raise BadArgument(f"update_element is not for a table of type {self.type}")     # no cause, unlike update_counter
+            # no cause, unlike update_counter
+            raise BadArgument(f"update_element is not for a table of type {self.type}")
         pairs = tuple(what) if isinstance(what, list) else (what,)
         n = len(pairs)
         e.positions = <int64_t*>malloc((n + 1) * sizeof(int64_t))
@@ -1074,7 +1091,8 @@ cdef class Table:
     # -- reading
 
     def lookup(self, key, /):
-        """The rows with this key, as a list: empty if there are none; in a bag in the order of their insertion. O(1). ETS: lookup/2.
+        """The rows with this key, as a list: empty if there are none; in a bag in the order of their insertion. O(1).
+        ETS: lookup/2.
 
         >>> t = Table()
         >>> t.insert(("k", [1, 2])), t.lookup("k"), t.lookup("other")
@@ -1106,7 +1124,8 @@ cdef class Table:
         raise fail(self, st, key)
 
     def lookup_many(self, keys, /):
-        """lookup of each key of an iterable, as a list of lists. Each key by itself is atomic. Loads memory ahead, so it is faster than a loop.
+        """lookup of each key of an iterable, as a list of lists. Each key by itself is atomic. Loads memory ahead, so
+        it is faster than a loop.
 
         >>> t = Table()
         >>> t.insert([(1, "one"), (2, "two")]), t.lookup_many([2, 3, 1])
@@ -1159,7 +1178,8 @@ cdef class Table:
         return out
 
     cdef list lookup_block(self, tuple keys):
-        """lookup_many of keys that stand still: sixteen are packed and their buckets loaded, then their rows, then all are read."""
+        """lookup_many of keys that stand still: sixteen are packed and their buckets loaded, then their rows, then all
+        are read."""
         cdef packed_key_t[16] packed
         cdef uint64_t[64] home
         cdef size_t total = PyTuple_GET_SIZE(keys), base = 0, n, i
@@ -1181,7 +1201,8 @@ cdef class Table:
                     st = hash_copy(self.t, &packed[i].probe, home, 64)
                     if ts_likely(st == ST_OK):
                         one = PyList_New(1)
-                        c_list_set(<PyObject*>one, 0, list_share(decode_found(home, self.t.keypos, <object>items[base + i], <void*>self)))
+                        row = decode_found(home, self.t.keypos, <object>items[base + i], <void*>self)
+                        c_list_set(<PyObject*>one, 0, list_share(row))
                     elif st == ST_ABSENT:
                         one = []
                     else:
@@ -1196,7 +1217,8 @@ cdef class Table:
     def lookup_element(self, key, pos, default=_missing, /):
         """The element at this position of the key's row; of a bag the list of the elements of all its rows.
 
-        Raises BadKey if the key is absent and there is no default, BadPosition if the row, or any row of a bag, is too short. ETS: lookup_element/3,4.
+        Raises BadKey if the key is absent and there is no default, BadPosition if the row, or any row of a bag, is too
+        short. ETS: lookup_element/3,4.
 
         >>> t = Table()
         >>> t.insert((1, "alice", 30)), t.lookup_element(1, 2), t.lookup_element(2, 2, "none")
@@ -1297,7 +1319,8 @@ cdef class Table:
         return found[0][self.t.keypos]
 
     def first(self):
-        """The first key of a walk; END_OF_TABLE if the table is empty. Hash tables walk in the order of their hashes. ETS: first/1.
+        """The first key of a walk; END_OF_TABLE if the table is empty. Hash tables walk in the order of their hashes.
+        ETS: first/1.
 
         >>> t = Table()
         >>> t.first() is END_OF_TABLE, t.insert((1,)), t.first()
@@ -1314,7 +1337,8 @@ cdef class Table:
         return self.walk(_missing, False)
 
     def next(self, key, /):
-        """The key after this one in a walk; END_OF_TABLE after the last. The key must be in the table, or have been deleted while the table is fixed (BadKey). ETS: next/2.
+        """The key after this one in a walk; END_OF_TABLE after the last. The key must be in the table, or have been
+        deleted while the table is fixed (BadKey). ETS: next/2.
 
         >>> t = Table()
         >>> t.insert((1,)), t.next(1) is END_OF_TABLE
@@ -1353,7 +1377,8 @@ cdef class Table:
         return self.walk(key, True)
 
     def slot(self, index, /):
-        """The rows of a slot: from 0 upwards every row comes exactly once, until END_OF_TABLE; beyond, BadArgument. ETS: slot/2.
+        """The rows of a slot: from 0 upwards every row comes exactly once, until END_OF_TABLE; beyond, BadArgument.
+        ETS: slot/2.
 
         >>> t = Table()
         >>> t.insert((1,)), t.slot(0), t.slot(1) is END_OF_TABLE
@@ -1399,7 +1424,8 @@ cdef class Table:
         return rows_list(self, &rows)
 
     def tab2list(self):
-        """All rows as a list; rows of one key in their order. Rows that stay are in it exactly once, whatever others do meanwhile. ETS: tab2list/1.
+        """All rows as a list; rows of one key in their order. Rows that stay are in it exactly once, whatever others do
+        meanwhile. ETS: tab2list/1.
 
         >>> t = Table()
         >>> t.insert([(1,), (2,)]), sorted(t.tab2list())
@@ -1413,7 +1439,8 @@ cdef class Table:
                 return out
 
     def foldl(self, function, acc, /):
-        """function(row, acc) for each row, from the first to the last; returns the last result. The table is fixed meanwhile. ETS: foldl/3.
+        """function(row, acc) for each row, from the first to the last; returns the last result. The table is fixed
+        meanwhile. ETS: foldl/3.
 
         >>> t = Table()
         >>> t.insert([(1,), (2,)]), t.foldl(lambda row, acc: acc + row[0], 0)
@@ -1425,7 +1452,8 @@ cdef class Table:
         return acc
 
     def foldr(self, function, acc, /):
-        """function(row, acc) for each row, from the last key to the first, and of one key from its last row to its first. ETS: foldr/3.
+        """function(row, acc) for each row, from the last key to the first, and of one key from its last row to its
+        first. ETS: foldr/3.
 
         For hash tables the last key is the first one, as for last and prev.
 
@@ -1444,7 +1472,8 @@ cdef class Table:
     # -- the table itself
 
     def safe_fixtable(self, fix, /):
-        """Fix the table, or take one fixation back: while it is fixed, a walk goes on from keys that have been deleted. Returns True. ETS: safe_fixtable/2.
+        """Fix the table, or take one fixation back: while it is fixed, a walk goes on from keys that have been deleted.
+        Returns True. ETS: safe_fixtable/2.
 
         >>> t = Table()
         >>> t.insert((1,)), t.safe_fixtable(True), t.delete(1), t.next(1) is END_OF_TABLE, t.safe_fixtable(False)
@@ -1500,7 +1529,8 @@ cdef class Table:
         return self
 
     def info(self, item=_missing, /):
-        """What is known of the table: a dict, or one item. None for a deleted table. memory is in bytes, all included. ETS: info/1,2.
+        """What is known of the table: a dict, or one item. None for a deleted table. memory is in bytes, all included.
+        ETS: info/1,2.
 
         >>> t = Table("bag", keypos=1)
         >>> t.info("type"), t.info("keypos"), t.info("size")
@@ -1700,7 +1730,8 @@ cdef class _Fixed:
 
 @cython.final
 cdef class _Rows:
-    """An iterator over rows, in pieces: it never fails because of what others do, and meets each row that stays exactly once."""
+    """An iterator over rows, in pieces: it never fails because of what others do, and meets each row that stays exactly
+    once."""
     cdef Table table
     cdef uint64_t cursor
     cdef list piece
@@ -1742,7 +1773,8 @@ cdef class _Rows:
 def new(name, type="set", *, keypos=0, stripes=None):
     """Create a table; with a name it can be found by tsunami.whereis and over the wire, and lives until it is deleted.
 
-    name: a str or Atom, or None for an unnamed table, which lives as long as the object. For the rest see Table. TableExists if the name is in use. ETS: new/2.
+    name: a str or Atom, or None for an unnamed table, which lives as long as the object. For the rest see Table.
+    TableExists if the name is in use. ETS: new/2.
 
     >>> import tsunami
     >>> users = tsunami.new("doc_users", type="set")
@@ -1869,7 +1901,9 @@ cdef class _Ops:
         if row is not None:
             row_pack(table, row, &self.buf, &row_at)
         self.tables.append(table)
-        self.starts.append((key_at if key is not _missing else None, row_at if row is not None else None, deadline or 0))
+        self.starts.append(
+            (key_at if key is not _missing else None, row_at if row is not None else None, deadline or 0)
+        )
         return 0
 
     cdef int ready(self) except -1:
@@ -1909,7 +1943,8 @@ cdef class _Ops:
 def commit(checks, puts, erases, /):
     """All or nothing, isolated, over tables of type set: if every check holds, store and erase. Returns whether it did.
 
-    checks: (table, key, row or None, deadline or None): the row that must be there. puts: (table, row, deadline or None). erases: (table, key).
+    checks: (table, key, row or None, deadline or None): the row that must be there.
+    puts: (table, row, deadline or None). erases: (table, key).
     """
     cdef _Ops before = _Ops()
     cdef _Ops after = _Ops()
@@ -1970,6 +2005,7 @@ def idle_seconds(Table table not None, key, /):
     check(table, st, key)
     return max(0, <int64_t>clock_stamp() - <int64_t>stamp)
 
+
 cdef int stamp_peek(table_t* t, const probe_t* p, uint32_t* stamp) noexcept nogil:
     """The time of the last access, without being one."""
     cdef stripe_t* s = table_stripe(t, p.hash)
@@ -1997,6 +2033,7 @@ def memory_of(Table table not None, key, /):
         return None
     check(table, st, key)
     return n
+
 
 cdef int memory_peek(table_t* t, const probe_t* p, size_t* n) noexcept nogil:
     cdef stripe_t* s = table_stripe(t, p.hash)
@@ -2048,7 +2085,8 @@ def random_row(Table table not None, /):
 
 
 def expire(Table table not None, now_ms, budget=1 << 20, /):
-    """Erase what is due at now_ms, at most `budget` rows. Returns how many, and by how many ms the latest of them was late."""
+    """Erase what is due at now_ms, at most `budget` rows. Returns how many, and by how many ms the latest of them was
+    late."""
     cdef uint64_t late = 0
     cdef uint64_t now = now_ms
     cdef size_t most = budget
@@ -2061,7 +2099,7 @@ def expire(Table table not None, now_ms, budget=1 << 20, /):
 
 def _knobs(**settings):
     """Set test knobs; returns their values before."""
-    global knob_slab, knob_load_num, knob_move, knob_min_bits, knob_clock, knob_hash_bits, knob_scan_rows, knob_default_stripes
+    global knob_load_num, knob_move, knob_min_bits, knob_clock, knob_hash_bits, knob_scan_rows, knob_default_stripes
     cdef dict before = {
         "slab": knob_slab, "load": knob_load_num, "move": knob_move, "map_bits": knob_min_bits, "clock_ms": knob_clock,
         "hash_bits": knob_hash_bits, "scan_rows": knob_scan_rows, "stripes": knob_default_stripes,
@@ -2070,7 +2108,12 @@ def _knobs(**settings):
         if name not in before:
             raise BadArgument(f"{name!r} is no knob: " + " ".join(sorted(before)))
     knobs = dict(before, **settings)
-    if not 1 <= knobs["load"] <= 7 or not 2 <= knobs["move"] or not 0 <= knobs["map_bits"] <= 20 or not 1 <= knobs["scan_rows"]:
+    if (
+        not 1 <= knobs["load"] <= 7
+        or not 2 <= knobs["move"]
+        or not 0 <= knobs["map_bits"] <= 20
+        or not 1 <= knobs["scan_rows"]
+    ):
         raise BadArgument(f"{settings!r}: out of range")
     if knobs["slab"] != before["slab"]:
         raise BadArgument("the slab is chosen when the extension is built")

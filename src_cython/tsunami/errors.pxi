@@ -1,4 +1,5 @@
-# The exceptions, and nothing else. Each is also a subclass of the builtin that a Python programmer would catch; `cause` is
+# The exceptions, and nothing else. Each is also a subclass of the builtin that a Python programmer would catch; `cause`
+# is
 # the one word that ETS's error_info would give, or None.
 
 import reprlib as _reprlib
@@ -61,6 +62,8 @@ class AccessDenied(TsunamiError, PermissionError):
     """The session may not do this to the table (cause "access")."""
 
 
-for _error in (TsunamiError, NoSuchTable, TableExists, BadKey, BadPosition, BadArgument, BadType, TermTooLarge, AccessDenied):
+for _error in (
+    TsunamiError, NoSuchTable, TableExists, BadKey, BadPosition, BadArgument, BadType, TermTooLarge, AccessDenied
+):
     _error.__module__ = "tsunami"
 del _error

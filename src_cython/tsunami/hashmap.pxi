@@ -11,16 +11,22 @@
 #     d        how many buckets behind its home the slot stands; 15 means 15 or more (then the row's key is asked)
 #
 # A key stands in its home bucket or, where that was full, in the first bucket behind it that had room (cyclically).
-# So a lookup, hit or miss, is one cache line and 8 comparisons of 16 bits in nearly all cases, and touches the row only to confirm.
+# So a lookup, hit or miss, is one cache line and 8 comparisons of 16 bits in nearly all cases, and touches the row only
+# to confirm.
 #
-# Homes are the *top* bits of the hash, so walking the homes from 0 upwards walks the keys in the order of their hashes, and this order
-# does not depend on the number of buckets. Everything that walks (next, slot, SCAN, continuations) goes by it: see map_gather.
+# Homes are the *top* bits of the hash, so walking the homes from 0 upwards walks the keys in the order of their hashes,
+# and this order
+# does not depend on the number of buckets. Everything that walks (next, slot, SCAN, continuations) goes by it: see
+# map_gather.
 #
 # What must stay true:
 # 1. The used slots of a bucket stand at its front.
-# 2. A slot that stands d > 0 behind its home: all buckets from its home up to its own are full, or were left full by later
-#    insertions; precisely: no bucket between has an empty slot. (Erasing moves slots forward to keep this, so there are no tombstones.)
-# 3. Growing and shrinking are incremental. While `nxt` exists, homes of `cur` below `frontier` have moved to it: a key's hash tells where it is, so a lookup
+# 2. A slot that stands d > 0 behind its home: all buckets from its home up to its own are full, or were left full by
+#    later
+#    insertions; precisely: no bucket between has an empty slot. (Erasing moves slots forward to keep this, so there are
+#    no tombstones.)
+# 3. Growing and shrinking are incremental. While `nxt` exists, homes of `cur` below `frontier` have moved to it: a
+#    key's hash tells where it is, so a lookup
 #    never searches two tables. Each insert and erase moves a few homes.
 # 4. At least one slot of a table is empty.
 #
@@ -285,7 +291,8 @@ cdef void map_move(map_t* m) noexcept nogil:
     b = s.slots + ((m.frontier + 1) & mask) * BUCKET
     for i in range(BUCKET):
         ts_prefetch(<const void*>((b[i] >> 16) & ~<uint64_t>1))
-    # Its own bucket goes as a whole. All earlier homes have moved, so the only others who may stand there or have passed it came round
+    # Its own bucket goes as a whole. All earlier homes have moved, so the only others who may stand there or have
+    # passed it came round
     # the end of the table; and nobody has, where the bucket before has room.
     b = s.slots + m.frontier * BUCKET
     if m.frontier != 0 and (b - 1)[0] == 0:
@@ -306,7 +313,8 @@ cdef void map_move(map_t* m) noexcept nogil:
                 side_remove(m, s, b + i)        # may bring another one to i, also of this home
             else:
                 i += 1
-        # what came forward into earlier buckets of this home was looked at there or here; a bucket with room ends the run
+        # what came forward into earlier buckets of this home was looked at there or here; a bucket with room ends the
+        # run
         if b[BUCKET - 1] == 0:
             break
         d += 1
@@ -351,7 +359,8 @@ cdef int map_start(map_t* m, uint32_t bits) noexcept nogil:
     return ST_OK
 
 cdef int map_reserve(map_t* m, size_t more) noexcept nogil:
-    """See to it that `more` keys can be added (a few at a time). ST_NO_MEMORY only where there is really no slot left."""
+    """See to it that `more` keys can be added (a few at a time). ST_NO_MEMORY only where there is really no slot
+    left."""
     cdef size_t slots
     cdef int st
     if m.cur.block == NULL:
@@ -445,9 +454,11 @@ cdef bint entry_before(const map_t* m, const entry_t* a, const entry_t* b) noexc
     return order < 0
 
 cdef int map_gather(map_t* m, uint64_t from_hash, entries_t* out, uint64_t* following) noexcept nogil:
-    """The keys of one home, in order: the home of from_hash or, if that is empty, the next one that is not; only keys with hashes from from_hash on.
+    """The keys of one home, in order: the home of from_hash or, if that is empty, the next one that is not; only keys
+    with hashes from from_hash on.
 
-    *following is where to go on: the first hash of the next home; 0 after the last. `out` may stay empty although *following is not 0.
+    *following is where to go on: the first hash of the next home; 0 after the last. `out` may stay empty although
+    *following is not 0.
     """
     cdef side_t* s
     cdef size_t home, at, mask, d, i, j

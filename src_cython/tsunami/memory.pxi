@@ -1,15 +1,19 @@
 # Where rows live.
 #
-# A stripe takes its rows from a slab: pages of 1 KiB, each of one size class, in lists that belong to the stripe and are guarded by its lock.
-# So taking and giving back a row costs no lock of its own and no header: a row of 24 bytes takes 24.4. Pages come from the pool, which all
-# tables share and which has a lock of its own; it cuts them from chunks of 2 MiB (one huge page). Rows above CLASS_MAX words are malloc's.
+# A stripe takes its rows from a slab: pages of 1 KiB, each of one size class, in lists that belong to the stripe and
+# are guarded by its lock.
+# So taking and giving back a row costs no lock of its own and no header: a row of 24 bytes takes 24.4. Pages come from
+# the pool, which all
+# tables share and which has a lock of its own; it cuts them from chunks of 2 MiB (one huge page). Rows above CLASS_MAX
+# words are malloc's.
 #
 #     page   +------+------+------+------+------+------+----------+---   ---+
 #            | class| live | bump | free | next        | prev     | cells ..|      24 bytes, then the cells
 #            +------+------+------+------+-------------+----------+---   ---+
 #
 # What must stay true:
-# 1. All pages of a class hang in one ring; those with room stand before those without. The class's head is the first, so taking looks at one page.
+# 1. All pages of a class hang in one ring; those with room stand before those without. The class's head is the first,
+#    so taking looks at one page.
 # 2. An empty page goes back to the pool, but for the last of its class.
 # 3. A cell that was given back heads the page's list of free cells: its first word holds the offset of the next.
 # 4. spent is what the stripe holds, to the byte: pages whole, malloc blocks with malloc's own header.

@@ -1,18 +1,24 @@
 # The table: what all types have in common.
 #
-# A table is its options, an array of stripes, and a pointer to the method table of its type. It knows nothing of Python objects except that some rows hold
+# A table is its options, an array of stripes, and a pointer to the method table of its type. It knows nothing of Python
+# objects except that some rows hold
 # slots of the object registry below, whose pointers it keeps but never looks at.
 #
-# Who frees what: a table_t lives while its reference count is above 0 (the Table object has one, every table_find another). `alive` ends when the table is deleted:
+# Who frees what: a table_t lives while its reference count is above 0 (the Table object has one, every table_find
+# another). `alive` ends when the table is deleted:
 # each operation reads its stripe's copy of it under the stripe's lock, so nobody finds a half deleted table.
 #
-# Lock order: stripes by (table id, index), through lock_all or lock_set only; then the objects' lock; then the pool's. Names have a lock of their own, under which
+# Lock order: stripes by (table id, index), through lock_all or lock_set only; then the objects' lock; then the pool's.
+# Names have a lock of their own, under which
 # no other is taken.
 
 cdef struct objects_t:
-    # Reference terms: a row holds a slot number, the Table object holds the objects, by slot, in a list that the collector sees. A slot is counted: by
-    # every stored row it stands in, and by whoever has a copy of such a row or builds one. So an object lives until no row and no reader
-    # needs it; and the last one who lets go needs no GIL: the slot goes to the trash, which the next one who holds the GIL empties.
+    # Reference terms: a row holds a slot number, the Table object holds the objects, by slot, in a list that the
+    # collector sees. A slot is counted: by
+    # every stored row it stands in, and by whoever has a copy of such a row or builds one. So an object lives until no
+    # row and no reader
+    # needs it; and the last one who lets go needs no GIL: the slot goes to the trash, which the next one who holds the
+    # GIL empties.
     ts_lock_t lock
     uint32_t* refs          # by slot
     uint32_t* free          # a stack of slots without object
@@ -36,7 +42,8 @@ cdef struct stripe_t:
     map_t* graves           # while the table is fixed: one-element rows with the keys that were deleted
 
 cdef struct methods_t:
-    # What a table type is. Named as in docs/architecture.md; all are called without the stripe's lock and take it themselves.
+    # What a table type is. Named as in docs/architecture.md; all are called without the stripe's lock and take it
+    # themselves.
     const char* name
     bint bag
     int (*get)(table_t* t, const probe_t* key, row_sink_t sink, void* ctx) noexcept nogil
@@ -45,7 +52,8 @@ cdef struct methods_t:
     int (*take)(table_t* t, const probe_t* key, row_sink_t sink, void* ctx) noexcept nogil
     int (*erase)(table_t* t, const uint64_t* row) noexcept nogil                       # delete_object
     int (*update)(table_t* t, const probe_t* key, row_edit_t edit, void* ctx) noexcept nogil
-    int (*seek)(table_t* t, const probe_t* after, row_sink_t sink, void* ctx) noexcept nogil    # after NULL: the first key
+    # after NULL: the first key
+    int (*seek)(table_t* t, const probe_t* after, row_sink_t sink, void* ctx) noexcept nogil
     int (*scan)(table_t* t, uint64_t* cursor, uint64_t end, size_t budget, row_sink_t sink, void* ctx) noexcept nogil
 
 cdef struct table_t:
@@ -417,7 +425,8 @@ cdef void names_unlink(table_t* t) noexcept nogil:
     t.by_name = NULL
 
 cdef int table_retire(table_t* t) noexcept nogil:
-    """Begin to delete the table: its name is free, and nobody begins anything with it. ST_GONE if that has happened before."""
+    """Begin to delete the table: its name is free, and nobody begins anything with it. ST_GONE if that has happened
+    before."""
     cdef int st = ST_GONE
     ts_lock_acquire(&names.lock)
     if t.alive:
@@ -428,7 +437,8 @@ cdef int table_retire(table_t* t) noexcept nogil:
     return st
 
 cdef int table_name(table_t* t, const char* name, size_t n) noexcept nogil:
-    """Give the table this name in place of the one it has; NULL takes it away. ST_EXISTS if another table has it, or this one."""
+    """Give the table this name in place of the one it has; NULL takes it away. ST_EXISTS if another table has it, or
+    this one."""
     cdef char* copy = NULL
     cdef table_t* other
     cdef table_t** at

@@ -1,6 +1,7 @@
 # set, bag and duplicate_bag: an array of stripes, each with a map from key to row, or to a group of rows.
 #
-# The stripe is the top bits of the key's hash, the map's order goes by the bits below, so the whole table has one order: that of the hashes. Every walk goes by it.
+# The stripe is the top bits of the key's hash, the map's order goes by the bits below, so the whole table has one
+# order: that of the hashes. Every walk goes by it.
 #
 # What must stay true:
 # 1. rows, timed and special of a stripe count its rows, those with a deadline, and what slab_drop alone would not free.
@@ -23,7 +24,9 @@ cdef void row_time(stripe_t* s, uint64_t* row) noexcept nogil:
     wheel_add(s.wheel, row, clock_ms())
     counter_bump(&s.timed, 1)
 
-cdef inline void row_fill(table_t* t, stripe_t* s, uint64_t* row, size_t words, const uint64_t* term, size_t term_words, uint64_t deadline) noexcept nogil:
+cdef inline void row_fill(
+    table_t* t, stripe_t* s, uint64_t* row, size_t words, const uint64_t* term, size_t term_words, uint64_t deadline
+) noexcept nogil:
     cdef uint64_t head
     memcpy(row, term, term_words * 8)
     head = (term[0] & ~(EXTENT_MASK | ROW_EXPIRES | ROW_STAMP)) | words
@@ -186,9 +189,10 @@ cdef inline uint64_t* find_live(table_t* t, stripe_t* s, const probe_t* p, uint6
     return slot
 
 cdef int grave_dig(table_t* t, stripe_t* s, const uint64_t* row) noexcept nogil:
-    """Remember that this row's key was deleted while the table is fixed. Without memory it is forgotten, and next() of it fails."""
+    """Remember that this row's key was deleted while the table is fixed. Without memory it is forgotten, and next() of
+    it fails."""
     cdef buf_t b
-    cdef char[256] home
+    cdef uint64_t[32] home
     cdef size_t at = 0
     cdef probe_t p
     cdef uint64_t* copy
@@ -202,7 +206,7 @@ cdef int grave_dig(table_t* t, stripe_t* s, const uint64_t* row) noexcept nogil:
         map_open(s.graves, t.stripe_bits, 0, t.hash_mask)
     if map_find(s.graves, &p, map_local(s.graves, p.hash)) != NULL:
         return ST_OK
-    buf_init(&b, home, sizeof(home))
+    buf_init(&b, <char*>home, sizeof(home))
     st = row_begin(&b, 1, &at)
     if st == ST_OK:
         st = row_add_term(&b, at, 0, p.cell, p.base)
@@ -235,7 +239,9 @@ cdef void grave_open(stripe_t* s, const probe_t* p) noexcept nogil:
         map_remove(s.graves, h, slot)
         slab_give(&s.slab, row, row_words(row))
 
-cdef void side_each(side_t* side, void (*visit)(table_t*, stripe_t*, uint64_t) noexcept nogil, table_t* t, stripe_t* s) noexcept nogil:
+ctypedef void (*slot_visit_t)(table_t* t, stripe_t* s, uint64_t slot) noexcept nogil
+
+cdef void side_each(side_t* side, slot_visit_t visit, table_t* t, stripe_t* s) noexcept nogil:
     cdef size_t i
     if side.slots == NULL or side.block == NULL:
         return
@@ -309,7 +315,9 @@ cdef inline int key_add(table_t* t, stripe_t* s, const probe_t* p, uint64_t h, u
 
 # ---- placing a row. The stripe is held.
 
-cdef inline int set_store(table_t* t, stripe_t* s, const probe_t* p, uint64_t h, uint64_t* slot, const uint64_t* term, uint64_t deadline) noexcept nogil:
+cdef inline int set_store(
+    table_t* t, stripe_t* s, const probe_t* p, uint64_t h, uint64_t* slot, const uint64_t* term, uint64_t deadline
+) noexcept nogil:
     """Store a row in a set: in place of the one in `slot`, or as a new key where that is NULL."""
     cdef size_t term_words, words
     cdef uint64_t* old
@@ -406,7 +414,8 @@ cdef int hash_get(table_t* t, const probe_t* p, row_sink_t sink, void* ctx) noex
     return st
 
 cdef int hash_copy(table_t* t, const probe_t* p, uint64_t* home, size_t room) noexcept nogil:
-    """Copy a key's only row to `home`. ST_CONFLICT where it has several, or one that needs more care (long, with a reference
+    """Copy a key's only row to `home`. ST_CONFLICT where it has several, or one that needs more care (long, with a
+    reference
     term): take the general way then."""
     cdef stripe_t* s = table_stripe(t, p.hash)
     cdef uint64_t* slot
@@ -553,13 +562,13 @@ cdef int hash_erase(table_t* t, const uint64_t* row) noexcept nogil:
 
 cdef int set_update(table_t* t, const probe_t* p, row_edit_t edit, void* ctx) noexcept nogil:
     cdef stripe_t* s = table_stripe(t, p.hash)
-    cdef char[512] home
+    cdef uint64_t[64] home
     cdef buf_t out
     cdef uint64_t h, deadline = 0, before
     cdef uint64_t* slot
     cdef uint64_t* old = NULL
     cdef int st
-    buf_init(&out, home, sizeof(home))
+    buf_init(&out, <char*>home, sizeof(home))
     ts_lock_acquire(&s.lock)
     if ts_unlikely(not s.alive):
         st = ST_GONE
@@ -586,7 +595,8 @@ cdef int set_update(table_t* t, const probe_t* p, row_edit_t edit, void* ctx) no
     return st
 
 cdef int set_bump(table_t* t, const probe_t* p, size_t pos, int64_t by, int64_t* sum) noexcept nogil:
-    """Add to an integer of a set's row where before and after fit a cell. ST_CONFLICT: nothing was done, take the general way."""
+    """Add to an integer of a set's row where before and after fit a cell. ST_CONFLICT: nothing was done, take the
+    general way."""
     cdef stripe_t* s = table_stripe(t, p.hash)
     cdef uint64_t* slot
     cdef uint64_t* row
@@ -640,7 +650,8 @@ cdef inline uint64_t table_global(const table_t* t, size_t stripe, uint64_t loca
     return (<uint64_t>stripe << (64 - t.stripe_bits)) | (local >> t.stripe_bits)
 
 cdef int hash_seek(table_t* t, const probe_t* after, row_sink_t sink, void* ctx) noexcept nogil:
-    """Give the sink the rows of the first key, or of the one after `after`. ST_ABSENT at the end; ST_BADARG if `after` is not there."""
+    """Give the sink the rows of the first key, or of the one after `after`. ST_ABSENT at the end; ST_BADARG if `after`
+    is not there."""
     cdef size_t i = 0, k
     cdef uint64_t h = 0, start = 0
     cdef stripe_t* s
@@ -682,8 +693,11 @@ cdef int hash_seek(table_t* t, const probe_t* after, row_sink_t sink, void* ctx)
     entries_close(&found)
     return st
 
-cdef int hash_scan(table_t* t, uint64_t* cursor, uint64_t end, size_t budget, row_sink_t sink, void* ctx) noexcept nogil:
-    """Give the sink about `budget` rows from the hash position *cursor on, and before `end` (0: to the end of the table).
+cdef int hash_scan(
+    table_t* t, uint64_t* cursor, uint64_t end, size_t budget, row_sink_t sink, void* ctx
+) noexcept nogil:
+    """Give the sink about `budget` rows from the hash position *cursor on, and before `end` (0: to the end of the
+    table).
 
     *cursor becomes the position to go on from, 0 at the end. Holds one stripe at a time. ST_OK, ST_GONE, ST_NO_MEMORY.
     """
@@ -704,7 +718,10 @@ cdef int hash_scan(table_t* t, uint64_t* cursor, uint64_t end, size_t budget, ro
             if map_gather(&s.map, local, &found, &local) != ST_OK:
                 st = ST_NO_MEMORY
                 break
-            at = table_global(t, i, local) if local != 0 else ((<uint64_t>(i + 1) << 1) << (63 - t.stripe_bits) if i + 1 < table_stripes(t) else 0)
+            if local != 0:
+                at = table_global(t, i, local)
+            else:
+                at = (<uint64_t>(i + 1) << 1) << (63 - t.stripe_bits) if i + 1 < table_stripes(t) else 0
             for k in range(found.len):
                 if end != 0 and table_global(t, i, found.items[k].hash) >= end:
                     at = 0
@@ -897,7 +914,8 @@ cdef size_t table_expire(table_t* t, uint64_t now, size_t budget, uint64_t* late
     return erased
 
 cdef void table_prefetch(table_t* t, const probe_t* p) noexcept nogil:
-    """Start loading the bucket of a key. Reads what a resize may change meanwhile, without the lock: only an address to load comes of it."""
+    """Start loading the bucket of a key. Reads what a resize may change meanwhile, without the lock: only an address to
+    load comes of it."""
     cdef stripe_t* s = table_stripe(t, p.hash)
     cdef uint64_t h = map_local(&s.map, p.hash)
     cdef side_t* side = map_side(&s.map, h)
@@ -942,7 +960,8 @@ cdef inline stripe_t* op_stripe(const op_t* op) noexcept nogil:
     return table_stripe(op.table, op.key.hash)
 
 cdef int ops_prepare(op_t* ops, size_t n) noexcept nogil:
-    """Take the memory for all rows to be stored, before anything is changed: after this nothing fails for want of it but a map's last slot. The stripes are held."""
+    """Take the memory for all rows to be stored, before anything is changed: after this nothing fails for want of it
+    but a map's last slot. The stripes are held."""
     cdef size_t i
     for i in range(n):
         ops[i].made = NULL

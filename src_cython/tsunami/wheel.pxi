@@ -1,6 +1,7 @@
 # Deadlines of one stripe's rows: a hierarchical timer wheel (Varghese and Lauck, 1987, scheme 6).
 #
-# A row with a deadline has three words behind its term: | deadline, ms | next | pprev |, so it hangs in the wheel by itself: setting,
+# A row with a deadline has three words behind its term: | deadline, ms | next | pprev |, so it hangs in the wheel by
+# itself: setting,
 # moving and forgetting a deadline are O(1) and take no memory, and a row without one pays nothing at all.
 #
 #     level 0   64 slots of 1 tick (1 ms)
@@ -13,7 +14,8 @@
 # 2. Whatever hangs at level 0 slot s is due at the next tick whose number is s modulo 64.
 # 3. count is the number of rows that hang in the wheel, `due` included.
 #
-# A row fires when the wheel is turned to its deadline or beyond: it is late by as much as the wheel is turned late, and never early.
+# A row fires when the wheel is turned to its deadline or beyond: it is late by as much as the wheel is turned late, and
+# never early.
 
 cdef enum:
     WHEEL_LEVELS = 7
@@ -83,7 +85,8 @@ cdef void wheel_deal(wheel_t* w, uint64_t** head) noexcept nogil:
         row = following
 
 cdef void wheel_skip(wheel_t* w, uint64_t target) noexcept nogil:
-    """Pass over ticks at which nothing can happen: to just before the next one at which the lowest level that holds a row is looked at."""
+    """Pass over ticks at which nothing can happen: to just before the next one at which the lowest level that holds a
+    row is looked at."""
     cdef int level, i
     cdef uint64_t next_tick
     for level in range(WHEEL_LEVELS):
@@ -107,14 +110,15 @@ cdef void wheel_turn(wheel_t* w, uint64_t target) noexcept nogil:
             wheel_skip(w, target)
             if w.now == target:
                 return
-        # The row that fires at tick t hangs where t was reckoned from the present tick: deal out the upper levels first.
+        # The row that fires at tick t hangs where t was reckoned from the present tick: deal out the upper levels
+        # first.
         w.now += 1
         level = 1
         while level < WHEEL_LEVELS and w.now & ((<uint64_t>1 << (6 * level)) - 1) == 0:
             level += 1
         while level > 1:
             level -= 1
-            w.now -= 1                      # as seen from just before this tick, so that what is due now lands in its slot
+            w.now -= 1          # as seen from just before this tick, so that what is due now lands in its slot
             wheel_deal(w, &w.slots[level][((w.now + 1) >> (6 * level)) & 63])
             w.now += 1
         last = w.slots[0][w.now & 63]
