@@ -67,8 +67,8 @@ def _byte_class(pattern: bytes, at: int) -> tuple[bytes, int]:
             at += 1
             break
         elif at + 2 < len(pattern) and pattern[at + 1] == ord("-"):
-            low, high = sorted((byte, pattern[at + 2]))
-            members.update(range(low, high + 1))
+            low, high = sorted((signed(byte), signed(pattern[at + 2])))
+            members.update(value & 0xFF for value in range(low, high + 1))
             at += 3
         else:
             members.add(byte)
@@ -76,3 +76,8 @@ def _byte_class(pattern: bytes, at: int) -> tuple[bytes, int]:
     if not members:
         return (b"." if negated else b"(?!)"), at
     return b"[%s%s]" % (b"^" if negated else b"", b"".join(b"\\x%02x" % m for m in sorted(members))), at
+
+
+def signed(byte: int) -> int:
+    """A byte as C's char, by which Redis compares: what is above 127 stands below 0."""
+    return byte - 256 if byte > 127 else byte

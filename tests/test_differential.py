@@ -102,26 +102,12 @@ floats = st.sampled_from(FLOATS) | st.floats(-1e12, 1e12).map(lambda x: repr(x).
 values = st.one_of(
     st.sampled_from(VALUES), st.sampled_from(INTEGERS), st.sampled_from(FLOATS), small, st.binary(max_size=20)
 )
-patterns = st.sampled_from(
-    [
-        b"*",
-        b"a*",
-        b"?",
-        b"[a-c]",
-        b"[^a]",
-        b"[c-a]",
-        b"k:?",
-        b"\\a",
-        b"[",
-        b"[a",
-        b"",
-        b"**",
-        b"*1",
-        b"[]",
-        b"k[:\\:]1",
-        b"[a-]",
-    ]
+pieces = st.sampled_from(
+    [*[b"*"] * 4, b"?", b"[", b"]", b"^", b"-", b"\\", b"a", b"b", b"c", b"k", b":", b"1", b"\xff"]
 )
+patterns = st.sampled_from(
+    [b"*", b"a*", b"[a-c]", b"[^a]", b"[c-a]", b"k:?", b"\\a", b"[a", b"", b"[]", b"[a-]"]
+) | st.lists(pieces, max_size=7).map(b"".join)
 any_word = st.one_of(
     keys,
     integers,
