@@ -1,0 +1,145 @@
+"""The tables of docs/benchmarks.md from the newest results in bench/results: bench/page.py.
+
+Writes what stands between the two markers of that page, and nothing else of it: the words around the tables are written
+by hand. Nothing is measured here; the same results give the same page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import common
+import targets
+
+PAGE = common.HERE.parent / "docs" / "benchmarks.md"
+BEGIN, END = "<!-- results -->", "<!-- end of results -->"
+SIDES = ["dict", "dict+lock", "cachetools", "cachebox", "cereggii", "sortedcontainers", "ets", "tsunami"]
+OPS = {
+    "insert": "insert, new key",
+    "insert_nogc": "insert, new key, collector off",
+    "replace": "insert over an old row",
+    "lookup": "lookup",
+    "lookup_element": "lookup_element",
+    "miss": "lookup, absent key",
+    "member": "member",
+    "update_counter": "update_counter",
+    "delete": "delete",
+    "batch": "lookup in batches of 100, per key",
+}
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return [*lines, *("| " + " | ".join(row) + " |" for row in rows), ""]
+
+
+def number(value: float | str | None, form: str = "{:.0f}") -> str:
+    return "-" if value in (None, "-") else form.format(float(value))
+
+
+def machine(result: common.Result) -> list[str]:
+    head = result.head
+    return [
+        f"{head['date']}, {head['cpu']}, {head['cores']}, {head['memory']}, {head['kernel']}, {head['python']}; "
+        f"load {head['load']}. {head.get('peers', '')} OTP {head.get('otp', '-')}.".replace(" .", "."),
+        "",
+    ]
+
+
+def the_targets(results: targets.Results) -> list[str]:
+    rows = targets.rows(results)
+    cells = ([r["target"], r["bound"], r["measured"], r[""].lower(), r["figures"]] for r in rows)
+    marked = ([*c[:3], f"**{c[3]}**" if c[3] == "missed" else c[3], c[4]] for c in cells)
+    return ["### Targets", "", *table(["what", "target", "measured", "", "figures (ours / theirs)"], marked)]
+
+
+def inprocess(result: common.Result) -> list[str]:
+    lines = ["### In process", "", "ns per operation, median of the rounds, less the empty loop.", ""]
+    for rows in (1_000_000, 20_000):
+        for keys in ("int", "str"):
+            found = [
+                [name, *(number(result.value("inprocess", "ns", side=s, op=op, rows=rows, keys=keys)) for s in SIDES)]
+                for op, name in OPS.items()
+            ]
+            lines += [f"{rows:,} rows, {keys} keys:", "", *table(["", *SIDES], found)]
+    return lines
+
+
+def server(result: common.Result) -> list[str]:
+    names = ["redis-server", "valkey-server", "tsunami-server"]
+    lines = ["### Servers", ""]
+    lines += [f"{result.head.get('redis-server', '')}; {result.head.get('valkey-server', '')}.", ""]
+    head = ["", "pipeline", *(f"{n}, req/s" for n in names), *(f"{n}, CPU us" for n in names), "limit of ours"]
+    commands = list(dict.fromkeys((r["command"], r["pipeline"]) for r in result.rows("server")))
+
+    def row(command: str, pipeline: str) -> list[str]:
+        def of(column: str) -> Callable[[str], float | None]:
+            return lambda side: result.value("server", column, side=side, command=command, pipeline=pipeline)
+
+        ours = result.rows("server", side="tsunami-server", command=command, pipeline=pipeline)
+        return [
+            command.upper(), pipeline, *(number(of("rps")(n), "{:,.0f}") for n in names),
+            *(number(of("cpu_us")(n), "{:.2f}") for n in names), ours[0]["limit"] if ours else "-",
+        ]  # fmt: skip
+
+    return [*lines, *table(head, (row(*c) for c in commands))]
+
+
+def plain(title: str, words: str, result: common.Result, section: str, skip: Sequence[str] = ()) -> list[str]:
+    """A section as it stands."""
+    rows = result.rows(section)
+    if not rows:
+        return []
+    names = [n for n in rows[0] if n not in skip]
+    return [f"### {title}", "", words, "", *table(names, ([r[n] for n in names] for r in rows))]
+
+
+def memory(result: common.Result) -> list[str]:
+    names = ["dict", "ets", "tsunami"]
+    lines = ["### Memory", "", "Bytes per row, as the resident set grows / as the side itself tells.", ""]
+
+    def cell(side: str, kind: str, rows: str) -> str:
+        where = {"side": side, "row": kind, "rows": rows}
+        rss, told = result.value("memory", "rss_per_row", **where), result.value("memory", "told_per_row", **where)
+        return f"{number(rss, '{:.1f}')} / {number(told, '{:.1f}')}"
+
+    points = list(dict.fromkeys(r["rows"] for r in result.rows("memory")))
+    shown = [p for p in points if int(p) % 500_000 == 0]
+    head = ["rows", *(f"{n}, {k}" for k in ("int", "str") for n in names)]
+    body = ([f"{int(p):,}", *(cell(n, k, p) for k in ("int", "str") for n in names)] for p in shown)
+    return [*lines, *table(head, body)]
+
+
+def page(results: targets.Results) -> list[str]:
+    lines = []
+    for part, draw in (("inprocess", inprocess), ("server", server)):
+        if part in results:
+            lines += draw(results[part])
+    if latency := results.get("latency"):
+        lines += plain("Latency", "ms, redis-benchmark without pipelining.", latency, "latency")
+        words = "By how many ms a coroutine that sleeps 1 ms wakes too late, in the program that serves."
+        lines += plain("A coroutine beside the server", words, latency, "ticker")
+    if "memory" in results:
+        lines += memory(results["memory"])
+    if gc := results.get("gc"):
+        lines += plain("The collector", "`gc.collect()` with the rows alive, ms; the time to fill, s.", gc, "gc")
+    if growth := results.get("growth"):
+        words = "us; `worst`: of inserts that were not preempted, `all`: of all, `preempted`: how often it happened."
+        lines += plain("The worst insert", words, growth, "growth")
+        lines += plain("The worst insert that recurs", "us, in every run at the same rows.", growth, "recurring")
+    return lines
+
+
+def main() -> None:
+    results = {p: r for p in ("inprocess", "server", "latency", "memory", "gc", "growth") if (r := common.latest(p))}
+    first = next(iter(results.values()))
+    lines = [*machine(first), *the_targets(results), *page(results)]
+    text = PAGE.read_text()
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2] or "\n"
+    PAGE.write_text(before + "\n".join([BEGIN, "", *lines, END]) + after)
+    print(PAGE)
+
+
+if __name__ == "__main__":
+    main()
