@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _redis import Client, our_server, plain
+from _redis import Client, encode, our_server, plain
 from _support import wait_until
 
 import tsunami
@@ -359,6 +359,60 @@ def test_keys_that_are_no_text_are_out_of_reach(client: Client) -> None:
     assert client.value("GET", "1") is None
     assert client.value("RANDOMKEY") == b"text"
     assert client.value("DBSIZE") == 3
+
+
+# ---- many keys
+
+
+def test_keys_and_scan_of_many_keys(server: Any, client: Client) -> None:
+    """More than KEYS walks in one go: others are served meanwhile, and every key that stays is told once."""
+    keys = [b"many:%d" % number for number in range(30_000)]
+    for at in range(0, len(keys), 1000):
+        client.value("MSET", *[word for key in keys[at : at + 1000] for word in (key, b"v")])
+    assert sorted(client.value("KEYS", "*")) == sorted(keys)
+    assert client.value("KEYS", "many:2999?") == client.value("KEYS", "many:2999[0-9]") != []
+    with Client(server.port) as other:
+        client.socket.sendall(b"KEYS many:*\r\n")
+        changes = [("DEL", "many:1"), *[("SET", f"new:{number}", "v") for number in range(100)]]
+        other.all(list(changes))
+        found = {value for _, value in client.read()[1]}
+        assert set(keys) - found <= {b"many:1"} and found <= set(keys)
+    cursor, seen = b"0", list[bytes]()
+    while True:
+        cursor, some = client.value("SCAN", cursor, "COUNT", "777", "MATCH", "many:*")
+        seen += some
+        if cursor == b"0":
+            break
+    assert sorted(seen) == sorted(set(keys) - {b"many:1"})
+
+
+# ---- the end
+
+
+@pytest.mark.parametrize("words", [(), ("NOSAVE",), ("nosave", "now", "FORCE")])
+def test_shutdown_answers_what_came_before_and_stops(words: tuple[str, ...]) -> None:
+    with our_server() as server:
+        port = server.port
+        with Client(port) as client, Client(port) as other:
+            assert other("PING") == ("+", "PONG")
+            client.socket.sendall(encode(("SET", "last", "word")) + encode(("SHUTDOWN", *words)))
+            assert client.file.read() == b"+OK\r\n"
+            assert other.file.read() == b""
+
+        def refused() -> bool:
+            try:
+                Client(port).close()
+            except OSError:
+                return True
+            return False
+
+        wait_until(refused, "nobody listens any more")
+    assert tsunami.keyspace(0).lookup("last") == [(b"last", b"word")]
+
+
+def test_shutdown_refuses_to_save_to_nowhere(client: Client) -> None:
+    assert client("SHUTDOWN", "SAVE")[1].startswith("ERR there is nothing that could be saved to")
+    assert client("PING") == ("+", "PONG")
 
 
 # ---- mistakes of our own
