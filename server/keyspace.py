@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from tsunami import Row, Table, _core
+from tsunami.literal import int_text
 from tsunami_server.command import CommandError
 
 T = TypeVar("T")
@@ -135,7 +136,7 @@ def as_text(value: object) -> bytes | None:
     if type(value) is str:
         return value.encode("utf-8", "surrogatepass")
     if type(value) is int:
-        return b"%d" % value
+        return int_text(value).encode()
     return repr(value).encode() if type(value) is float else None
 
 

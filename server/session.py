@@ -192,11 +192,20 @@ class Session:
         self._note_slow(command, argv, usec)
 
     def _note_slow(self, command: Command, argv: list[bytes], usec: int) -> None:
-        """SLOWLOG and LATENCY. Passwords are not for the log."""
+        """SLOWLOG and LATENCY. AUTH and HELLO are not for the log, nor is any other password."""
         app = self.app
         threshold = self.setting("slowlog-log-slower-than")
         if 0 <= threshold <= usec and command.needs_auth:
-            app.shared.note_slow(argv, usec, app.now_ms(), self, self.setting("slowlog-max-len"))
+            app.shared.note_slow(
+                without_passwords(command, argv), usec, app.now_ms(), self, self.setting("slowlog-max-len")
+            )
         threshold_ms = self.setting("latency-monitor-threshold")
         if 0 < threshold_ms <= usec // 1000:
             app.shared.note_latency("command", app.now_ms(), usec // 1000)
+
+
+def without_passwords(command: Command, argv: list[bytes]) -> list[bytes]:
+    """The words of CONFIG SET requirepass, but not the password."""
+    if command.name != "config|set":
+        return argv
+    return [b"(redacted)" if argv[at - 1].lower() == b"requirepass" else word for at, word in enumerate(argv)]

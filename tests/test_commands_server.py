@@ -186,6 +186,15 @@ def test_config_set_changes_all_or_nothing(client: Client) -> None:
     client.value("CONFIG", "SET", "slowlog-max-len", "128")
 
 
+def test_a_value_that_is_no_text_is_refused(client: Client) -> None:
+    mark, text = client("CONFIG", "SET", "requirepass", b"\xff")
+    assert (mark, text) == (
+        "-",
+        "ERR CONFIG SET failed (possibly related to argument 'requirepass') - argument must be UTF-8",
+    )
+    assert client("CONFIG", "GET", b"\xff")[1] == []
+
+
 def test_what_is_fixed_cannot_be_set(client: Client) -> None:
     mark, text = client("CONFIG", "SET", "port", "3")
     assert (
@@ -221,11 +230,13 @@ def test_slowlog_shortens_what_is_long_and_hides_passwords(client: Client) -> No
     client.value("SLOWLOG", "RESET")
     client.value("OBJECT", "ENCODING", b"k" * 500)
     client.all([("AUTH", "default", "secret"), ("COMMAND", "INFO", *["get"] * 50)])
+    client.all([("CONFIG", "SET", "requirepass", "secret"), ("CONFIG", "SET", "RequirePass", "")])
     client.value("CONFIG", "SET", "slowlog-log-slower-than", "10000")
     logged = [entry[3] for entry in client.value("SLOWLOG", "GET", "-1")]
     assert [b"OBJECT", b"ENCODING", b"k" * 128 + b"... (372 more bytes)"] in logged
     assert [b"COMMAND", b"INFO", *[b"get"] * 29, b"... (21 more arguments)"] in logged
     assert not any(b"secret" in argv for argv in logged)
+    assert [b"CONFIG", b"SET", b"requirepass", b"(redacted)"] in logged
     client.value("SLOWLOG", "RESET")
 
 
@@ -328,6 +339,8 @@ def test_values_of_a_program_read_as_strings_where_they_can(client: Client) -> N
         assert client("GET", key) == ("$", seen)
         assert client("STRLEN", key) == (":", len(seen))
         assert client("TYPE", key) == ("+", "string")
+    table.insert(("huge", 10**5000))
+    assert client("STRLEN", "huge") == (":", 5001)
     assert client("INCR", "int") == (":", -11)
     assert table.lookup("int") == [(b"int", b"-11")]
     assert client("INCRBYFLOAT", "float", "1") == ("$", b"2.5")

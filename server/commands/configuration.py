@@ -11,7 +11,14 @@ container("CONFIG", group="server", since="2.0.0", summary="Commands on the serv
 
 
 def text_of(data: bytes) -> str:
-    return data.decode("utf-8", "surrogateescape")
+    return data.decode("utf-8", "replace")
+
+
+def value_of(name: str, data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise failed(name, "argument must be UTF-8") from None
 
 
 @command("CONFIG GET parameter=(parameter) ...", ADMIN, group="server", since="2.0.0",
@@ -42,7 +49,7 @@ def config_set(session: Session, args: list[bytes]) -> Reply:
             raise CommandError(f"ERR Unknown option or number of arguments for CONFIG SET - '{text_of(word)}'")
         if name in pairs:
             raise failed(name, "duplicate parameter")
-        pairs[name] = text_of(value)
+        pairs[name] = value_of(name, value)
     try:
         session.app.config.set_many(pairs)
     except ValueError as error:  # config.ConfigError

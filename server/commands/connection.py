@@ -49,6 +49,7 @@ def reset(session: Session, args: list[bytes]) -> Reply:
     conn.db, conn.resp, conn.replies = 0, 2, 1
     conn.authenticated = not session.app.config.text("requirepass")
     session.name = b""
+    session.no_evict = session.no_touch = False
     return Simple("RESET")
 
 
