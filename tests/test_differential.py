@@ -22,6 +22,8 @@ from _support import effort
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import tsunami
+
 Words = tuple[bytes, ...]
 
 pytestmark = pytest.mark.peer("redis-server")
@@ -528,3 +530,46 @@ def test_each_command_replies_as_redis_does(clients: tuple[Client, Client], name
         compare(clients, [*before, *requests])
 
     run()
+
+
+# ---- what a Python program puts among the keys, of which Redis knows nothing
+
+program_values = st.one_of(
+    st.integers(),
+    st.sampled_from([1 << 62, -(1 << 62) - 1, (1 << 63) - 1, -(1 << 63), 1 << 63, 10**40]),
+    st.floats(allow_nan=False),
+    st.text(max_size=5),
+    st.binary(max_size=5),
+    st.sampled_from([None, True, (), (1, 2), [1], {"a": 1}, tsunami.Atom("ok")]),
+)
+program_rows = st.one_of(
+    st.tuples(keys, program_values),
+    st.tuples(keys.filter(lambda key: key.isascii()).map(bytes.decode), program_values),
+    st.tuples(keys),
+    st.tuples(keys, program_values, program_values),
+)
+
+
+@pytest.mark.parametrize("resp", [2, 3], ids=["RESP2", "RESP3"])
+def test_hot_and_cold_agree_on_rows_of_a_program(resp: int) -> None:
+    """Native commands and Python handlers, on values that are integers, floats, terms, and rows of other lengths."""
+    with our_server() as server, Client(server.port, resp) as client:
+        plane, table = server._app.plane, tsunami.keyspace(0)
+
+        @given(rows=st.lists(program_rows, min_size=1, max_size=4), requests=calls)
+        def run(rows: list[tuple[Any, ...]], requests: list[Words]) -> None:
+            def all_replies() -> list[Reply]:
+                client.value("FLUSHALL")
+                table.insert(rows)
+                return client.all([*requests, *AFTERMATH])
+
+            hot = all_replies()
+            for name in plane.hot_names():
+                plane.disable(name)
+            cold = all_replies()
+            for name in plane.hot_names():
+                plane.enable(name)
+            for request, native, python in zip([*requests, *AFTERMATH], hot, cold, strict=True):
+                assert same(request, python, native), f"{request}: native {native}, Python {python}"
+
+        run()
