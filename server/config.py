@@ -163,14 +163,14 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         Setting("client-query-mark", memory(16384), str(64 * MB), True,
                 "how much more of its requests is received meanwhile"),
         Setting("databases", number(16, 16), "16", False, "databases for SELECT"),
-        Setting("maxmemory", number(0, 0), "0", False, "no limit: Tsunami evicts nothing"),
+        Setting("maxmemory", memory(), "0", True, "kept for tools that set it: Tsunami evicts and refuses nothing"),
         Setting("maxmemory-policy", choice("noeviction"), "noeviction", False, "Tsunami evicts nothing"),
         # -- what is kept on disk
         Setting("save", choice(""), "", False, "no snapshots"),
         Setting("appendonly", choice("no"), "no", False, "no log"),
         # -- what is watched
         Setting("slowlog-log-slower-than", number(-1, 1 << 62), "10000", True, "microseconds; -1: log nothing"),
-        Setting("slowlog-max-len", number(0, 1 << 31), "128", True, "entries that SLOWLOG keeps"),
+        Setting("slowlog-max-len", number(0, (1 << 63) - 1), "128", True, "entries that SLOWLOG keeps"),
         Setting("latency-monitor-threshold", number(0, 1 << 31), "0", True, "milliseconds; 0: watch nothing"),
         Setting("loglevel", choice("debug", "verbose", "notice", "warning"), "notice", True, "what is logged"),
         Setting("hz", number(1, 500), "10", True, "how often a second idle and slow connections are looked for"),

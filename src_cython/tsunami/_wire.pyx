@@ -3,12 +3,12 @@
 
 What it is: everything between bytes from a client and packed rows in a table that can do without Python objects.
 
-What it is not: the meaning of commands (that is Python's, in tsunami_server.commands; the hot ones here repeat the common paths of
-some) or the engine (tsunami._core, of which only _core.pxd is known here).
+What it is not: the meaning of commands (that is Python's, in tsunami_server.commands; the hot ones here repeat the
+common paths of some) or the engine (tsunami._core, of which only _core.pxd is known here).
 
 The floors, from the ground up; each knows those above it in this list only.
 """
-cimport cython
+cimport cython  # no-cython-lint
 
 include "resp.pxi"         # requests out of bytes, replies into bytes
 include "hot.pxi"          # what hot commands are run with, how they are found, rows as replies

@@ -1,9 +1,10 @@
 # One connection's conversation: bytes in, bytes out. And the Plane, which all connections share.
 #
-# What it is: the loop that reads requests, runs hot ones, and stops at what needs Python; and the buffers on both sides.
+# What it is: the loop that reads requests, runs hot ones, and stops at what needs Python; and the buffers on both
+# sides.
 #
-# What it is not: it knows no socket, no loop and no clock but the one that measures its budget. Who moves the bytes (dataplane.pxi, or
-# any transport that can feed() and take_output()) decides when to read and when to close.
+# What it is not: it knows no socket, no loop and no clock but the one that measures its budget. Who moves the bytes
+# (dataplane.pxi, or any transport that can feed() and take_output()) decides when to read and when to close.
 #
 #       NEED_DATA  everything is answered              -> read
 #       COLD       a cold command stands first         -> command(), write() its reply, done()
@@ -14,9 +15,9 @@
 # What must stay true:
 #
 # 1. Replies stand in the order of the requests: nothing is run while a cold command is unanswered.
-# 2. A connection without unanswered input and unsent output has no buffers: ten thousand idle connections cost a few hundred bytes each. While
-#    its bytes are in the plane's shared buffer (`borrowed`), the connection is inside one call; what is left is moved to a buffer of
-#    its own before that call returns.
+# 2. A connection without unanswered input and unsent output has no buffers: ten thousand idle connections cost a few
+#    hundred bytes each. While its bytes are in the plane's shared buffer (`borrowed`), the connection is inside one
+#    call; what is left is moved to a buffer of its own before that call returns.
 # 3. Output that is unsent: out.data[sent..len).
 
 cdef extern from *:
@@ -260,7 +261,7 @@ cdef inline bint conn_only_cold(const conn_t* c) noexcept nogil:
     return c.all_cold or not c.authenticated or c.plane.hold_all or 0 <= c.plane.slow_us < 1000
 
 cdef int conn_run(conn_t* c, out_t* o, uint64_t until) noexcept nogil:
-    """Answer what has come, into `o`, until a state is reached that is not ours to leave. `until`: ns, on ts_now_ns's clock."""
+    """Answer what has come, into `o`, until a state is reached that is not ours to leave. `until`: ts_now_ns()."""
     cdef run_t r
     cdef bounds_t bounds
     cdef bint only_cold = conn_only_cold(c)
@@ -322,7 +323,7 @@ def now_ms():
 
 @cython.final
 cdef class Plane:
-    """What all connections of one server share: the tables behind the databases, limits, counters, and which commands are hot."""
+    """What all connections of one server share: the tables behind the databases, limits, counters, the hot commands."""
 
     cdef plane_t p
     cdef slow_log_t slow
@@ -451,7 +452,10 @@ cdef class Plane:
         return index
 
     def expire(self, uint64_t now_ms, size_t budget=20_000, /):
-        """Erase what is due in the databases, about budget rows: (rows erased, by how many ms the latest was late, rows with a deadline left)."""
+        """Erase what is due in the databases, about budget rows.
+
+        Gives: rows erased; by how many ms the latest was late; rows with a deadline that are left.
+        """
         cdef int i
         cdef size_t erased = 0
         cdef uint64_t late = 0, latest = 0, left = 0
@@ -497,14 +501,15 @@ cdef class Plane:
         memset(self.p.nanos, 0, sizeof(self.p.nanos))
 
     def take_slow(self):
-        """Give the hot commands that took slow_us or longer since the last call: (connection's id, microseconds, argv)."""
+        """Give the hot commands that took slow_us or longer since the last call: (connection's id, us, argv)."""
         cdef uint32_t i
         cdef slow_t* s
         cdef list found = []
         for i in range(self.slow.len):
             s = &self.slow.at[i]
             if not s.request.failed:
-                found.append((s.conn, s.us, parse(PyBytes_FromStringAndSize(s.request.data, <Py_ssize_t>s.request.len))[0][0]))
+                request = PyBytes_FromStringAndSize(s.request.data, <Py_ssize_t>s.request.len)
+                found.append((s.conn, s.us, parse(request)[0][0]))
             free(s.request.data)
         self.slow.len = 0
         return found
@@ -639,7 +644,10 @@ cdef class Conn:
         return 0
 
     def get_buffer(self, int sizehint, /):
-        """Give a buffer to receive into, which all connections of the plane share: buffer_updated() must come before the next get_buffer()."""
+        """Give a buffer to receive into.
+
+        All connections of the plane share it: buffer_updated() must come before the next get_buffer().
+        """
         return self.plane.room_view
 
     def buffer_updated(self, size_t nbytes, /):
@@ -678,7 +686,7 @@ cdef class Conn:
         conn_settle(&self.c)
 
     def write(self, reply, /):
-        """Append a reply, in this connection's version of RESP, unless CLIENT REPLY forbids it. TypeError as in encode()."""
+        """Append a reply, in its version of RESP, unless CLIENT REPLY forbids it. TypeError: as encode()."""
         if type(reply) is Raw and not (<Raw>reply).data:
             return
         if self.c.replies != 1:

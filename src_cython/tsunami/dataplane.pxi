@@ -1,11 +1,12 @@
 # The data plane: an asyncio selector that serves its client sockets itself.
 #
-# What it is: epoll for asyncio's own descriptors, as selectors.EpollSelector; and, for sockets that it has adopted, the whole way from
-# recv over conn_run to send, inside select(), without the GIL and without Python objects.
+# What it is: epoll for asyncio's own descriptors, as selectors.EpollSelector; and, for sockets that it has adopted, the
+# whole way from recv over conn_run to send, inside select(), without the GIL and without Python objects.
 #
-# What it is not: a server. It does not accept, and it closes nothing; what needs Python (a cold command, the end of a connection) it hands
-# over: take() gives those, and select() reports `signal` (a descriptor that asyncio watches and that never becomes ready by itself) as
-# readable, so that a reader callback of the loop runs, and never anything inside select().
+# What it is not: a server. It does not accept, and it closes nothing; what needs Python (a cold command, the end of a
+# connection) it hands over: take() gives those, and select() reports `signal` (a descriptor that asyncio watches and
+# that never becomes ready by itself) as readable, so that a reader callback of the loop runs, and never anything inside
+# select().
 #
 #       +--> epoll_wait ---> asyncio's descriptor? ------------------------------------> return it
 #       |        |
@@ -17,21 +18,21 @@
 #       |             |                |                  |
 #       +-------------+           hand over ----> return  queue again
 #
-# Time: a round of clients ends after ROUND_NS, or when the first of asyncio's timers is due; then epoll is asked again, without waiting if
-# clients are still queued, and select() returns if asyncio has anything to do. One client's turn is one recv, or TURN_NS. So a coroutine
-# waits for a round at most, and a client for one turn of each of the others.
+# Time: a round of clients ends after ROUND_NS, or when the first of asyncio's timers is due; then epoll is asked again,
+# without waiting if clients are still queued, and select() returns if asyncio has anything to do. One client's turn is
+# one recv, or TURN_NS. So a coroutine waits for a round at most, and a client for one turn of each of the others.
 #
 # What must stay true:
 #
-# 1. Client sockets are watched edge-triggered, once and for all: `readable` and `writable` hold what is known. A short recv or send
-#    clears it (a recv does not, once the end of the stream has been announced: `ending`); only an edge sets it. So a paused client costs nothing, and no descriptor is ever changed in the steady state.
+# 1. Client sockets are watched edge-triggered, once and for all: `readable` and `writable` hold what is known. A short
+#    recv or send clears it (a recv does not, once the end of the stream has been announced: `ending`); only an edge
+#    sets it. So a paused client costs nothing, and no descriptor is ever changed in the steady state.
 # 2. A client that has work for us and could do it now is queued, or has been handed over.
-# 3. Pointers to clients live in the queue, in `handed` and in the kernel; drop() takes a client out of all three, and `clients` keeps the
-#    Conn alive until then. drop() never runs inside select().
-# 4. Output above the soft mark stops the commands of that client. Its requests are still received up to soft_query, so that one who sends a
-#    long pipeline before reading any reply gets through; beyond that it is not read.
+# 3. Pointers to clients live in the queue, in `handed` and in the kernel; drop() takes a client out of all three, and
+#    `clients` keeps the Conn alive until then. drop() never runs inside select().
+# 4. Output above the soft mark stops the commands of that client. Its requests are still received up to soft_query, so
+#    that one who sends a long pipeline before reading any reply gets through; beyond that it is not read.
 
-import errno as py_errno
 import os as py_os
 import selectors
 
@@ -58,7 +59,7 @@ cdef extern from *:
         return epoll_ctl(ep, op, fd, &e);
     }
     static int ts_signal_fd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
-    /* Waits ns nanoseconds, for ever if ns is negative. Kernels before 5.11 count in milliseconds: never less than asked. */
+    /* Waits ns nanoseconds, for ever if ns is negative. Kernels before 5.11 count in ms: never less than asked. */
     static int ts_epoll_wait(int ep, ts_event_t *events, int n, int64_t ns) {
     #ifdef SYS_epoll_pwait2
         static int missing = 0;
@@ -135,7 +136,7 @@ cdef struct fired_t:
 
 cdef class _Selector:
     # The implementation; NativeSelector below adds the abstract base class.
-    cdef Plane plane
+    cdef readonly Plane plane
     cdef plane_t* p
     cdef int epoll
     cdef readonly int signal
@@ -449,12 +450,15 @@ cdef class _Selector:
         conn.c.fd = -1
 
     def resume(self, int fd):
-        """After done(), write() or close() of a connection: go on with it at the next select(). KeyError if it is not served."""
+        """After done(), write() or close(): go on with this client at the next select(). KeyError: it is not served."""
         cdef Conn conn = self.clients[fd]
         self._queue(&conn.c)
 
     def take(self):
-        """Give what has been handed over since the last call: (fd, COLD), to be answered, or (fd, CLOSING), to be dropped and closed."""
+        """Give what has been handed over since the last call.
+
+        (fd, COLD): to be answered. (fd, CLOSING): to be dropped and closed.
+        """
         cdef list found = []
         cdef size_t i
         for i in range(self.handed_len):
@@ -474,7 +478,7 @@ cdef class _Selector:
 
     def unregister(self, fileobj):
         key = self.keys.pop(self._lookup(fileobj))
-        ts_epoll_set(self.epoll, EPOLL_CTL_DEL, key.fd, 0, 0)   # a descriptor that has been closed is gone from there already
+        ts_epoll_set(self.epoll, EPOLL_CTL_DEL, key.fd, 0, 0)   # one that has been closed is gone already
         return key
 
     def modify(self, fileobj, int events, data=None):
@@ -560,6 +564,6 @@ class _Map(selectors._SelectorMapping):
 class NativeSelector(_Selector, selectors.BaseSelector):
     """An epoll selector for asyncio that serves the sockets it has adopted itself. Linux only.
 
-    asyncio.SelectorEventLoop(NativeSelector(plane)) is a loop like any other; loop.add_reader(selector.signal, callback) makes
-    callback run when take() has something to give.
+    asyncio.SelectorEventLoop(NativeSelector(plane)) is a loop like any other;
+    loop.add_reader(selector.signal, callback) makes callback run when take() has something to give.
     """

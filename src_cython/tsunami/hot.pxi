@@ -1,12 +1,12 @@
-# Hot commands: what they are run with, how they are found, and how rows become replies. The commands themselves stand in
-# hot_keys.pxi and hot_tables.pxi.
+# Hot commands: what they are run with, how they are found, and how rows become replies. The commands themselves stand
+# in hot_keys.pxi and hot_tables.pxi.
 #
 # What it is: commands over packed rows that run without the GIL and make no Python objects.
 #
-# What it is not: complete, on purpose. The Python handler of each command (tsunami_server.commands) is what the command means;
-# here stands the common path only. A hot command that meets anything out of the ordinary - a wrong number of arguments, an option
-# it does not know, a value of another kind, any error - declares itself cold, and the handler answers. So an error text
-# exists once, and hot code has no error paths.
+# What it is not: complete, on purpose. The Python handler of each command (tsunami_server.commands) is what the command
+# means; here stands the common path only. A hot command that meets anything out of the ordinary - a wrong number of
+# arguments, an option it does not know, a value of another kind, any error - declares itself cold, and the handler
+# answers. So an error text exists once, and hot code has no error paths.
 #
 # What must stay true:
 #
@@ -19,10 +19,11 @@ from tsunami._core cimport (
     K_ATOM, K_BIG, K_BINARY, K_FLOAT, K_INT, K_LIST, K_MAP, K_NIL, K_TUPLE,
     ST_ABSENT, ST_EXISTS, ST_OK, ST_STOP,
     atom_text, buf_append, buf_free, buf_init, buf_t, cell_t, clock_ms, kind_t, probe_binary, probe_int, probe_t,
-    row_add_binary, row_add_int, row_add_term, row_arity, row_begin, row_bytes, row_cell, row_deadline, row_end,
-    table_edit, table_erase, table_expire, table_find, table_get, table_is_bag, table_keypos, table_member, table_of, table_prefetch,
-    table_put, table_put_many, table_release, table_t, table_volatile, term_big_decimal, term_bytes, term_cells, term_float, term_int,
-    term_kind,
+    row_add_binary, row_add_int, row_add_term, row_arity, row_begin, row_bytes, row_cell, row_deadline, row_edit_t,
+    row_end, row_sink_t,
+    table_edit, table_erase, table_expire, table_find, table_get, table_is_bag, table_keypos, table_member, table_of,
+    table_put, table_put_many, table_release, table_t, table_volatile, term_big_decimal, term_bytes, term_cells,
+    term_float, term_int, term_kind,
 )
 
 cdef enum:

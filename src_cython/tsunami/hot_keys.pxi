@@ -1,7 +1,7 @@
 # Hot commands over the keyspace: strings, counters, deadlines.
 #
-# A keyspace is a table of type set with rows (key, value), both binaries. A value that is an integer reads as its decimal
-# text; a row of another shape, which only Python can have put there, makes the command cold.
+# A keyspace is a table of type set with rows (key, value), both binaries. A value that is an integer reads as its
+# decimal text; a row of another shape, which only Python can have put there, makes the command cold.
 #
 # Reading is table_get with a sink. Writing without looking is table_put. Whatever looks first and writes then is one
 # edit, under the stripe's lock: edit_t carries what it needs to know and what came of it.
@@ -81,7 +81,7 @@ cdef void sink_deadline(void* ctx, const uint64_t* row) noexcept nogil:
     cdef run_t* r = <run_t*>ctx
     r.deadline = row_deadline(row)
 
-cdef inline int read_key(run_t* r, size_t i, void (*sink)(void*, const uint64_t*) noexcept nogil) noexcept nogil:
+cdef inline int read_key(run_t* r, size_t i, row_sink_t sink) noexcept nogil:
     """Look a key up for reading, and count a hit or a miss. ST_OK, ST_ABSENT, or what makes the command cold."""
     cdef probe_t key
     cdef int st = arg_key(r, i, &key)
@@ -96,7 +96,9 @@ cdef inline int read_key(run_t* r, size_t i, void (*sink)(void*, const uint64_t*
         return ST_STOP
     return st
 
-cdef inline int pair_build(buf_t* b, const char* key, size_t key_len, const char* text, size_t n, size_t* at) noexcept nogil:
+cdef inline int pair_build(
+    buf_t* b, const char* key, size_t key_len, const char* text, size_t n, size_t* at
+) noexcept nogil:
     """A row (key, value) behind what the buffer holds."""
     cdef int st = row_begin(b, 2, at)
     if st == ST_OK:
@@ -117,8 +119,7 @@ cdef int put_pair(run_t* r, size_t key, size_t value, uint64_t deadline) noexcep
         st = table_put(r.db, <const uint64_t*>b.data, deadline)
     return st
 
-cdef int edit_key(edit_t* e, run_t* r, size_t i, int (*edit)(void*, const uint64_t*, buf_t*, uint64_t*) noexcept nogil) \
-        noexcept nogil:
+cdef int edit_key(edit_t* e, run_t* r, size_t i, row_edit_t edit) noexcept nogil:
     cdef probe_t key
     cdef int st = arg_key(r, i, &key)
     e.r = r

@@ -2,11 +2,11 @@
 #
 # Arguments are read in one of two modes (the others are cold):
 #
-#     AUTO, no word    the canonical decimal form of an integer is that integer; anything else is text if it is UTF-8, else bytes
-#     RAW              bytes, all of them
+#     AUTO, no word    the canonical decimal form of an integer is that integer; anything else is text if it is UTF-8,
+#     else bytes RAW              bytes, all of them
 #
-# The word RAW counts as a mode only where enough arguments follow it to do without it: `ETS.LOOKUP t RAW` asks for the key "RAW".
-# Where a word could be the name of a mode that is not hot, the command is cold, and Python decides.
+# The word RAW counts as a mode only where enough arguments follow it to do without it: `ETS.LOOKUP t RAW` asks for the
+# key "RAW". Where a word could be the name of a mode that is not hot, the command is cold, and Python decides.
 
 cdef enum:
     INT63_DIGITS = 19
@@ -226,7 +226,7 @@ cdef int build_words(run_t* r, table_call_t* c) noexcept nogil:
     cdef size_t at = 0, i, arity = argc(r) - c.at
     cdef word_t w
     cdef int st
-    if arity <= table_keypos(c.table):
+    if arity <= table_keypos(c.table) or arg_is(r, c.at, b"ROWS", 4):
         return ST_STOP
     b.len = 0
     st = row_begin(b, arity, &at)

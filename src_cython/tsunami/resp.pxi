@@ -1,8 +1,8 @@
 # RESP: requests out of bytes, replies into bytes.
 #
-# What it is: a parser for what clients send (arrays of bulks, and inline commands) and a writer for every reply of RESP2 and
-# RESP3. Neither knows a socket, a table or a command; both are plain structs and `nogil` functions, except that replies which
-# come as Python objects are encoded here too.
+# What it is: a parser for what clients send (arrays of bulks, and inline commands) and a writer for every reply of
+# RESP2 and RESP3. Neither knows a socket, a table or a command; both are plain structs and `nogil` functions, except
+# that replies which come as Python objects are encoded here too.
 #
 # ## The parser
 #
@@ -10,25 +10,25 @@
 #      |  requests done    |  args so far  |  not yet read    |  free          |
 #      +-------------------+---------------+------------------+----------------+
 #
-# It can stop at any byte and go on when more has come: `left` (bulks that this request still misses), `bulk` (the length of
-# the bulk that stands at pos, once its length line has been read) and `seen` (how far a line's end has been looked for) are all
-# its state. "Not yet" is a value: P_MORE.
+# It can stop at any byte and go on when more has come: `left` (bulks that this request still misses), `bulk` (the
+# length of the bulk that stands at pos, once its length line has been read) and `seen` (how far a line's end has been
+# looked for) are all its state. "Not yet" is a value: P_MORE.
 #
 # What must stay true:
 #
-# 1. No byte is looked at twice in search of a line's end, and the bytes of a bulk are not looked at at all: a bulk of n bytes that
-#    comes in any number of pieces costs O(n). Once its length is known the room for it is made (input_missing) and the bytes
-#    are received where they will be used.
+# 1. No byte is looked at twice in search of a line's end, and the bytes of a bulk are not looked at at all: a bulk of n
+#    bytes that comes in any number of pieces costs O(n). Once its length is known the room for it is made
+#    (input_missing) and the bytes are received where they will be used.
 # 2. Arguments are offsets from `start`, so the buffer may move while a request is incomplete.
-# 3. What a stream of bytes means does not depend on how it is cut: each limit is a limit of what was sent, not of what has
-#    arrived so far. (Redis accepts a line of more than 64 KiB if it comes in one piece.)
+# 3. What a stream of bytes means does not depend on how it is cut: each limit is a limit of what was sent, not of what
+#    has arrived so far. (Redis accepts a line of more than 64 KiB if it comes in one piece.)
 # 4. A line ends with CR LF and a bulk is followed by CR LF; anything else is an error, never a guess where the next
 #    request begins.
 #
 # ## The writer
 #
-# Appends to out_t. If memory runs out, `failed` is set, the rest is dropped, and whoever owns the connection closes it: a reply is
-# never half there. Replies nest to any depth: nothing here recurses.
+# Appends to out_t. If memory runs out, `failed` is set, the rest is dropped, and whoever owns the connection closes it:
+# a reply is never half there. Replies nest to any depth: nothing here recurses.
 
 from libc.math cimport fabs, isinf, isnan
 from libc.stddef cimport size_t
@@ -292,7 +292,7 @@ cdef inline char unescaped(char c) noexcept nogil:
     return c
 
 cdef int inline_word(const char* line, size_t n, size_t* at, char* out, size_t* wrote) noexcept nogil:
-    """One word of an inline command, from *at on, without its quotes and escapes, to `out`, which may be the same bytes."""
+    """One word of an inline command, from *at on, without quotes and escapes, to `out`, which may be the same bytes."""
     cdef size_t i = at[0], w = 0
     cdef char quote = 0
     cdef char c
@@ -391,7 +391,7 @@ cdef int input_bulk(input_t* q, const bounds_t* bounds) noexcept nogil:
     return st
 
 cdef int input_next(input_t* q, const bounds_t* bounds) noexcept nogil:
-    """Read on until a request is complete. Requests without arguments are skipped. After P_READY: use it, then input_drop."""
+    """Read on until a request is complete; those without arguments are skipped. After P_READY: use it, input_drop."""
     cdef int st
     cdef int64_t count = 0
     while True:
@@ -745,7 +745,7 @@ cdef int out_buffer(out_t* o, object value) except -1:
 
 
 cdef object out_object(out_t* o, object value, int resp):
-    """Write a reply that has no parts; of one that has, write the head and give an iterator over its parts, else None."""
+    """Write a reply that has no parts; of one that has, write the head and give an iterator over the parts."""
     cdef type kind = type(value)
     if kind is bytes:
         out_bulk(o, PyBytes_AS_STRING(value), <size_t>PyBytes_GET_SIZE(value))
@@ -783,7 +783,8 @@ cdef object out_rare(out_t* o, object value, int resp):
         out_bytes(o, b"_\r\n" if resp >= 3 else b"*-1\r\n", 3 if resp >= 3 else 5)
     elif isinstance(value, Verbatim):
         text = (<Verbatim>value).text.encode()
-        out_verbatim(o, (<Verbatim>value).format.encode(), PyBytes_AS_STRING(text), <size_t>PyBytes_GET_SIZE(text), resp)
+        out_verbatim(o, (<Verbatim>value).format.encode(), PyBytes_AS_STRING(text), <size_t>PyBytes_GET_SIZE(text),
+                     resp)
     elif isinstance(value, Push):
         out_head(o, c'>' if resp >= 3 else c'*', len((<Push>value).items))
         return iter((<Push>value).items)
