@@ -16,6 +16,17 @@ cdef enum:
 
 # ---- rows
 
+cdef inline void stripe_prefetch(const stripe_t* s, uint64_t hash) noexcept nogil:
+    """Start loading a key's bucket, before the lock is taken: that takes about as long as a fifth of the load.
+
+    Reads without the lock what a resize may change meanwhile; only an address to load comes of it, and loading ahead
+    from any address is harmless.
+    """
+    cdef uint64_t h = map_local(&s.map, hash)
+    cdef const side_t* side = map_side(<map_t*>&s.map, h)
+    ts_prefetch(side.slots + side_home(side, h) * BUCKET)
+
+
 cdef inline bint row_special(const uint64_t* row) noexcept nogil:
     return row_words(row) > CLASS_MAX or (row[0] & HAS_OBJECT) != 0 or not knob_slab
 
@@ -399,6 +410,7 @@ cdef int hash_get(table_t* t, const probe_t* p, row_sink_t sink, void* ctx) noex
     cdef uint64_t* slot
     cdef uint64_t* row
     cdef int st = ST_ABSENT
+    stripe_prefetch(s, p.hash)
     ts_lock_acquire(&s.lock)
     if ts_unlikely(not s.alive):
         st = ST_GONE
@@ -422,6 +434,7 @@ cdef int hash_copy(table_t* t, const probe_t* p, uint64_t* home, size_t room) no
     cdef uint64_t* row
     cdef size_t words, i
     cdef int st = ST_ABSENT
+    stripe_prefetch(s, p.hash)
     ts_lock_acquire(&s.lock)
     if ts_unlikely(not s.alive):
         st = ST_GONE
@@ -442,6 +455,7 @@ cdef int hash_copy(table_t* t, const probe_t* p, uint64_t* home, size_t room) no
 cdef int hash_member(table_t* t, const probe_t* p) noexcept nogil:
     cdef stripe_t* s = table_stripe(t, p.hash)
     cdef int st
+    stripe_prefetch(s, p.hash)
     ts_lock_acquire(&s.lock)
     if ts_unlikely(not s.alive):
         st = ST_GONE
@@ -457,6 +471,7 @@ cdef int set_put(table_t* t, const uint64_t* row, uint64_t deadline) noexcept no
     cdef int st
     row_probe(row, t.keypos, &p)
     s = table_stripe(t, p.hash)
+    stripe_prefetch(s, p.hash)
     ts_lock_acquire(&s.lock)
     if ts_unlikely(not s.alive):
         st = ST_GONE
@@ -602,6 +617,7 @@ cdef int set_bump(table_t* t, const probe_t* p, size_t pos, int64_t by, int64_t*
     cdef uint64_t* row
     cdef int64_t value
     cdef int st = ST_CONFLICT
+    stripe_prefetch(s, p.hash)
     ts_lock_acquire(&s.lock)
     if ts_likely(s.alive):
         slot = map_find(&s.map, p, map_local(&s.map, p.hash))
@@ -914,12 +930,8 @@ cdef size_t table_expire(table_t* t, uint64_t now, size_t budget, uint64_t* late
     return erased
 
 cdef void table_prefetch(table_t* t, const probe_t* p) noexcept nogil:
-    """Start loading the bucket of a key. Reads what a resize may change meanwhile, without the lock: only an address to
-    load comes of it."""
-    cdef stripe_t* s = table_stripe(t, p.hash)
-    cdef uint64_t h = map_local(&s.map, p.hash)
-    cdef side_t* side = map_side(&s.map, h)
-    ts_prefetch(side.slots + side_home(side, h) * BUCKET)
+    """Start loading the bucket of a key."""
+    stripe_prefetch(table_stripe(t, p.hash), p.hash)
 
 
 cdef void table_prefetch_row(table_t* t, const probe_t* p) noexcept nogil:
