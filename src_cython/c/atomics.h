@@ -23,6 +23,16 @@ static inline int refs_drop(uint64_t *p) { return __atomic_fetch_sub(p, 1, __ATO
 static inline uint32_t flag_load(const uint32_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
 static inline void flag_store(uint32_t *p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
 
+/* A hint: read without the lock what somebody may be changing. Whatever comes of it may only be loaded ahead, never followed. The thread
+   sanitizer is told to look away, here only. */
+#if defined(__SANITIZE_THREAD__)
+#define TS_HINT __attribute__((noinline, no_sanitize_thread))
+#else
+#define TS_HINT inline
+#endif
+static TS_HINT uint64_t hint_load(const void *p) { return *(const volatile uint64_t *)p; }
+static TS_HINT uint32_t hint_load_u32(const uint32_t *p) { return *(const volatile uint32_t *)p; }
+
 #define ts_prefetch(p) __builtin_prefetch((const void *)(p), 0, 3)
 #define ts_likely(x) __builtin_expect(!!(x), 1)
 #define ts_unlikely(x) __builtin_expect(!!(x), 0)

@@ -9,6 +9,8 @@ cdef extern from "atomics.h" nogil:
     bint refs_drop(uint64_t* p) noexcept
     uint32_t flag_load(const uint32_t* p) noexcept
     void flag_store(uint32_t* p, uint32_t v) noexcept
+    uint64_t hint_load(const void* p) noexcept
+    uint32_t hint_load_u32(const uint32_t* p) noexcept
     void ts_prefetch(const void* p) noexcept
     bint ts_likely(bint x) noexcept
     bint ts_unlikely(bint x) noexcept

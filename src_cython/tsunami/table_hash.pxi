@@ -19,13 +19,18 @@ cdef enum:
 cdef inline void stripe_prefetch(const stripe_t* s, uint64_t hash) noexcept nogil:
     """Start loading a key's bucket, before the lock is taken: that takes about as long as a fifth of the load.
 
-    Reads without the lock what a resize may change meanwhile; only an address to load comes of it, and loading ahead
+    Reads without the lock what a resize may change meanwhile: only an address to load comes of it, and loading ahead
     from any address is harmless.
     """
-    cdef uint64_t h = map_local(&s.map, hash)
-    cdef const side_t* side = map_side(<map_t*>&s.map, h)
-    ts_prefetch(side.slots + side_home(side, h) * BUCKET)
-
+    cdef const map_t* m = &s.map
+    cdef uint64_t h = map_local(m, hash)
+    cdef uint32_t bits = hint_load_u32(&m.cur.bits)
+    cdef uint64_t slots = hint_load(&m.cur.slots)
+    cdef uint64_t nxt = hint_load(&m.nxt.slots)
+    if nxt != 0 and (h >> 1) >> (63 - bits) < hint_load(&m.frontier):
+        bits = hint_load_u32(&m.nxt.bits)
+        slots = nxt
+    ts_prefetch(<const uint64_t*>slots + ((h >> 1) >> (63 - bits)) * BUCKET)
 
 cdef inline bint row_special(const uint64_t* row) noexcept nogil:
     return row_words(row) > CLASS_MAX or (row[0] & HAS_OBJECT) != 0 or not knob_slab
