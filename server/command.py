@@ -335,12 +335,13 @@ def printable(data: bytes) -> str:
 
 def unknown_command(argv: list[bytes]) -> str:
     """Redis's words; of the arguments no more than about 128 bytes are shown."""
-    shown = ""
+    shown = b""
     for word in argv[1:]:
         if len(shown) >= 128:
             break
-        shown += f"'{printable(word[: 128 - len(shown)])}' "
-    return f"ERR unknown command '{printable(argv[0][:128])}', with args beginning with: {shown}"
+        shown += b"'%s' " % word[: 128 - len(shown)].partition(b"\0")[0]
+    told = shown.decode("utf-8", "replace")
+    return f"ERR unknown command '{printable(argv[0][:128])}', with args beginning with: {told}"
 
 
 def command(

@@ -14,6 +14,7 @@ from _support import wait_until
 import tsunami
 
 LATENESS_MS = 50  # the bound that is promised for the sweep
+EARLIEST_S = 0.054  # 60 ms, less what a clock of whole milliseconds that ticks every 4 may lag behind
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +50,9 @@ def test_a_key_is_gone_when_its_time_is_over(client: Client, request_: tuple[str
     key = request_[1]
     start = time.time()
     client.value(*request_)
-    assert client.value("GET", key) == b"v" or time.time() - start > 0.06
+    assert client.value("GET", key) == b"v" or time.time() - start > EARLIEST_S
     wait_until(lambda: client.value("GET", key) is None, "the key expires")
-    assert time.time() - start >= 0.06
+    assert time.time() - start > EARLIEST_S
     assert client.value("TTL", key) == client.value("PTTL", key) == client.value("EXPIRETIME", key) == -2
     assert client.all([("EXISTS", key), ("TYPE", key), ("STRLEN", key), ("PERSIST", key), ("DEL", key)]) == [
         (":", 0), ("+", "none"), (":", 0), (":", 0), (":", 0)
