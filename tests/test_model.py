@@ -1,8 +1,8 @@
-"""The model beside the real thing: random sequences of calls, made of the model and of ETS in an Erlang.
+"""The model beside the real thing: random sequences of calls, of the model and of a real ETS.
 
-An oracle that is wrong makes wrong tables right. So the model itself is held against ETS: hypothesis makes up a sequence
-of calls, the model says what each comes to, and Erlang, at the other end of a pipe, does the same to a table of its own
-and names every step that came to something else.
+An oracle that is wrong makes wrong tables right. So the model itself is held against ETS: hypothesis makes up a
+sequence of calls, the model says what each comes to, and Erlang, at the other end of a pipe, does the same to a table
+of its own and names every step that came to something else.
 
 Left out, because older Erlangs than 27 differ or lack them: the floats 0.0 and -0.0, functions with a default but
 update_counter, and causes of anything but update_counter. The order of walks is nobody's promise; what is compared is

@@ -123,6 +123,19 @@ def test_inserting_thousands_of_rows_under_one_key_is_not_quadratic(kind: str, h
     assert scaling(make, 8000) < 3.2
 
 
+@pytest.mark.parametrize("what", ["inserting", "deleting"])
+def test_thousands_of_equal_rows_in_a_duplicate_bag_are_not_quadratic(what: str) -> None:
+    def make(n: int) -> Callable[[], object]:
+        table = Table("duplicate_bag")
+        rows = [("k", 1)] * n
+        if what == "inserting":
+            return lambda: table.insert_many(rows)
+        table.insert_many(rows)
+        return lambda: table.delete_object(("k", 1))
+
+    assert scaling(make, 16_000) < 3.2
+
+
 @every_bag
 def test_deleting_thousands_of_rows_of_one_key_one_by_one_is_not_quadratic(kind: str) -> None:
     def make(n: int) -> Callable[[], object]:
