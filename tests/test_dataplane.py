@@ -695,3 +695,22 @@ def test_redis_benchmark_runs(server: Process, pipeline: str) -> None:
     for name in ("PING_INLINE", "PING_MBULK", "SET", "GET", "INCR", "MSET (10 keys)"):
         assert f"{name}: " in ended.stdout.replace("\r", "\n"), ended.stdout
     assert "rror" not in ended.stdout + ended.stderr
+
+
+# ---- which names are hot
+
+
+@linux_only
+def test_command_names_are_known_in_any_case_and_only_as_they_are(served: Served) -> None:
+    for wrong in ("ge", "gett", "ets\x0elookup", "ETS.LOOKUPP", "G\x05T", "get\0", "\x07et", "x" * 24, "x" * 25, ""):
+        conn = _wire.Conn(served.plane)
+        conn.feed(request(wrong, "a"))
+        assert conn.run() == _wire.COLD and conn.command()[0] == wrong.encode()
+    conn = _wire.Conn(served.plane)
+    conn.feed(request("pInG") + request("GeT", "no such key"))
+    assert (conn.run(), conn.take_output()) == (_wire.NEED_DATA, b"+PONG\r\n$-1\r\n")
+    with pytest.raises(KeyError):
+        served.plane.disable("no such command")
+    served.plane.disable("GET")
+    conn.feed(request("get", "a"))
+    assert conn.run() == _wire.COLD

@@ -108,7 +108,7 @@ cdef bint conn_room(conn_t* c, size_t more) noexcept nogil:
         cap = q.cap * 2 if q.cap > 2048 else 4096
         if cap < have + more:
             cap = have + more
-        data = <char*>realloc(q.data, cap) if q.start == 0 else <char*>malloc(cap)
+        data = <char*>realloc(q.data, cap + SLACK) if q.start == 0 else <char*>malloc(cap + SLACK)
         if data == NULL:
             return False
         if q.start != 0:
@@ -133,7 +133,7 @@ cdef void conn_settle(conn_t* c) noexcept nogil:
         q.cap = q.start = q.end = 0
     elif c.borrowed:
         missing = input_missing(q)
-        data = <char*>malloc(have + missing if missing else have + 1024)
+        data = <char*>malloc((have + missing if missing else have + 1024) + SLACK)
         if data == NULL:
             c.closing = True
             q.start = q.end
@@ -267,6 +267,8 @@ cdef int conn_run(conn_t* c, out_t* o, uint64_t until) noexcept nogil:
     cdef bint only_cold = conn_only_cold(c)
     cdef size_t sent = c.sent if o == &c.out else 0
     cdef uint64_t start, n = 0
+    cdef size_t ahead = 0       # requests that have been loaded ahead
+    cdef bint far               # the keyspace does not fit the caches
     cdef int st, state
     if c.closing:
         return S_CLOSING
@@ -282,7 +284,10 @@ cdef int conn_run(conn_t* c, out_t* o, uint64_t until) noexcept nogil:
     r.db = c.plane.dbs[c.db]
     r.resp = c.resp
     r.named = NULL
+    far = not only_cold and table_len(r.db) > AHEAD_ROWS
     while True:
+        if far and n == ahead and c.input.pos == 0:
+            ahead += ahead_load(&c.input, r.db)     # at least one
         if ts_unlikely(o.len - sent > c.plane.soft_output):
             state = S_FULL
             break
@@ -351,7 +356,7 @@ cdef class Plane:
         self.p.slow_us = 10_000
         self.room = bytearray(SHARED_BYTES)
         self.room_view = memoryview(self.room)
-        self.p.shared_in = <char*>malloc(SHARED_BYTES)
+        self.p.shared_in = <char*>malloc(SHARED_BYTES + SLACK)
         if self.p.shared_in == NULL:
             raise MemoryError
 
@@ -446,7 +451,8 @@ cdef class Plane:
 
     def _index(self, str name):
         cdef bytes text = name.encode()
-        cdef int index = hot_find(PyBytes_AS_STRING(text), <size_t>PyBytes_GET_SIZE(text))
+        cdef bytes padded = text + bytes(SLACK)
+        cdef int index = hot_find(PyBytes_AS_STRING(padded), <size_t>PyBytes_GET_SIZE(text))
         if index < 0:
             raise KeyError(name)
         return index

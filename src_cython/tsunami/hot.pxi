@@ -22,7 +22,7 @@ from tsunami._core cimport (
     row_add_binary, row_add_int, row_add_term, row_arity, row_begin, row_bytes, row_cell, row_deadline, row_edit_t,
     row_end, row_sink_t,
     table_edit, table_erase, table_expire, table_find, table_get, table_is_bag, table_keypos, table_member, table_of,
-    table_put, table_put_many, table_release, table_t, table_volatile, term_big_decimal, term_bytes, term_cells,
+    table_len, table_prefetch, table_prefetch_row, table_put, table_put_many, table_release, table_t, table_volatile, term_big_decimal, term_bytes, term_cells,
     term_float, term_int, term_kind,
 )
 
@@ -90,7 +90,9 @@ cdef struct run_t:
 ctypedef int (*hot_fn)(run_t* r) noexcept nogil
 
 cdef struct hot_t:
-    uint64_t key[NAME_WORDS]    # the upper-cased name, padded with zeros
+    uint64_t key[NAME_WORDS]    # the name as words
+    size_t len
+    bint dotted                 # ETS.SOMETHING
     hot_fn run
     uint32_t least              # arguments, the name included
     uint32_t most
@@ -104,17 +106,24 @@ cdef uint8_t hot_slots[HOT_SLOTS]   # 0: free, else index + 1
 
 # ---- finding a command by its name
 
+cdef inline uint64_t name_word(const char* p, size_t n) noexcept nogil:
+    """Up to 8 bytes of a name, letters in upper case, padded with zeros. Reads 8 bytes, whatever n is (SLACK).
+
+    Bit 5 is what tells a small letter from a capital. Without it a byte that is no letter is never taken for one; a dot and
+    a control character fall together, which hot_find looks at.
+    """
+    cdef uint64_t w
+    memcpy(&w, p, 8)
+    w &= <uint64_t>0xDFDFDFDFDFDFDFDF
+    return w if n >= 8 else w & ((<uint64_t>1 << (8 * n)) - 1)
+
 cdef inline bint name_words(const char* p, size_t n, uint64_t* key) noexcept nogil:
-    """Upper case, padded with zeros; False if the name is too long to be hot."""
-    cdef char* out = <char*>key
-    cdef size_t i
-    cdef char c
-    key[0] = key[1] = key[2] = 0
+    """The name as words; False if it is too long to be hot."""
     if n > NAME_WORDS * 8:
         return False
-    for i in range(n):
-        c = p[i]
-        out[i] = c - 32 if c'a' <= c <= c'z' else c
+    key[0] = name_word(p, n)
+    key[1] = name_word(p + 8, n - 8) if n > 8 else 0
+    key[2] = name_word(p + 16, n - 16) if n > 16 else 0
     return True
 
 cdef inline uint32_t name_slot(const uint64_t* key) noexcept nogil:
@@ -131,8 +140,8 @@ cdef int hot_find(const char* p, size_t n) noexcept nogil:
     at = name_slot(key)
     while hot_slots[at] != 0:
         h = &hot_commands[hot_slots[at] - 1]
-        if h.key[0] == key[0] and h.key[1] == key[1] and h.key[2] == key[2]:
-            return hot_slots[at] - 1
+        if h.key[0] == key[0] and h.key[1] == key[1] and h.key[2] == key[2] and h.len == n:
+            return hot_slots[at] - 1 if not h.dotted or p[3] == c'.' else -1
         at = (at + 1) % HOT_SLOTS
     return -1
 
@@ -140,11 +149,16 @@ cdef void hot_add(const char* name, hot_fn run, uint32_t least, uint32_t most, b
     """Enter a command; called once for each when the module is made. `most` 0: any number."""
     global hot_len
     cdef hot_t* h = &hot_commands[hot_len]
+    cdef char padded[NAME_WORDS * 8 + SLACK]
     cdef size_t n = 0
     cdef uint32_t at
+    memset(padded, 0, sizeof(padded))
     while name[n] != 0:
+        padded[n] = name[n]
         n += 1
-    name_words(name, n, h.key)
+    name_words(padded, n, h.key)
+    h.len = n
+    h.dotted = n > 4 and name[3] == c'.'
     h.run = run
     h.least = least
     h.most = most if most else ARGS_MAX + 1

@@ -22,7 +22,8 @@
 # 2. Arguments are offsets from `start`, so the buffer may move while a request is incomplete.
 # 3. What a stream of bytes means does not depend on how it is cut: each limit is a limit of what was sent, not of what
 #    has arrived so far. (Redis accepts a line of more than 64 KiB if it comes in one piece.)
-# 4. A line ends with CR LF and a bulk is followed by CR LF; anything else is an error, never a guess where the next
+# 4. Behind the buffer's `cap` bytes stand SLACK more, so that a word can be loaded from where an argument begins.
+# 5. A line ends with CR LF and a bulk is followed by CR LF; anything else is an error, never a guess where the next
 #    request begins.
 #
 # ## The writer
@@ -53,6 +54,7 @@ cdef enum:
     STRANGER_ARGS = 10                  # what a client may send before it has authenticated
     STRANGER_BULK = 16384
     FEW_ARGS = 8
+    SLACK = 8                           # bytes behind a buffer that may be read, and mean nothing
 
 cdef enum parse_t:
     P_READY = 0                         # a request is complete: its arguments are args[0..argc)
@@ -247,7 +249,11 @@ cdef int input_count(input_t* q, parse_t too_long, parse_t wrong, int64_t* value
     cdef size_t n = 1
     cdef int64_t v = 0
     cdef int st
-    # Nearly always: one to nine digits, and the whole line is there.
+    # Nearly always: one digit, or up to nine, and the whole line is there.
+    if have >= 4 and p[2] == c'\r' and p[3] == c'\n' and <uint8_t>(<uint8_t>p[1] - <uint8_t>c'0') <= 9:
+        value[0] = p[1] - c'0'
+        q.pos += 4
+        return P_READY
     if have > 11:
         while <uint8_t>(<uint8_t>p[n] - <uint8_t>c'0') <= 9 and n < 10:
             v = v * 10 + (p[n] - c'0')
@@ -874,7 +880,7 @@ def parse(bytes data not None, /):
     bounds.bulk = 512 * 1024 * 1024
     bounds.stranger = False
     input_init(&q)
-    q.data = <char*>malloc(n + 1)       # a copy: inline commands are unquoted in place
+    q.data = <char*>malloc(n + SLACK)   # a copy: inline commands are unquoted in place
     if q.data == NULL:
         raise MemoryError
     memcpy(q.data, PyBytes_AS_STRING(data), n)
