@@ -12,12 +12,11 @@ from threading import Lock
 from typing import Any
 
 import pytest
-from _support import PROFILE
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from tsunami import Table
 
-pytestmark = pytest.mark.skipif(PROFILE == "sanitized", reason="a sanitized build is slow on purpose")
+pytestmark = pytest.mark.measures
 
 N = 20_000
 Work = Callable[[], object]

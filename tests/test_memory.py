@@ -119,6 +119,7 @@ def attempt(act: Act, table: Table) -> None:
     table.delete_all_objects()
 
 
+@pytest.mark.measures
 @pytest.mark.skipif(not STATM.exists(), reason="needs /proc")
 @every_type
 @pytest.mark.parametrize("name", ACTS)
@@ -138,6 +139,7 @@ def test_a_call_leaves_nothing_behind(kind: str, name: str) -> None:
     assert resident() - memory < max(300_000, turns * 500), "memory is left behind"
 
 
+@pytest.mark.measures
 @pytest.mark.skipif(not STATM.exists(), reason="needs /proc")
 @every_type
 def test_a_table_s_memory_goes_back_to_the_process_when_it_goes(kind: str) -> None:
@@ -154,6 +156,7 @@ def test_a_table_s_memory_goes_back_to_the_process_when_it_goes(kind: str) -> No
     assert resident() - before < 10_000_000
 
 
+@pytest.mark.measures
 @pytest.mark.skipif(not STATM.exists(), reason="needs /proc")
 @every_type
 def test_clearing_a_table_gives_its_pages_to_the_next_one(kind: str) -> None:

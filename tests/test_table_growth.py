@@ -231,6 +231,7 @@ def worst_insert(rows: int) -> int:
     return worst
 
 
+@pytest.mark.measures
 def test_no_single_insert_waits_for_the_whole_map_to_grow() -> None:
     """Moving half of these rows at once takes 50 ms and more. By the thread's own CPU time, on which a busy machine
     books a tick (4 ms) or two that were not ours; how long inserts take to the microsecond is for bench/ to say."""

@@ -156,6 +156,7 @@ def test_clearing_a_fixed_table_keeps_its_keys_in_mind_and_nothing_else(kind: st
     assert memory(table) == fresh
 
 
+@pytest.mark.measures
 @pytest.mark.parametrize("rows", [100_000, 1_000_000])
 @pytest.mark.parametrize("stripes", [1, None])
 def test_an_int_int_row_takes_at_most_44_bytes_all_included(rows: int, stripes: int | None) -> None:
