@@ -103,7 +103,7 @@ build/tsan-python/bin/python3: tools/tsan-python | $(STAMPS)/venv
 	@JOBS=$(JOBS) tools/tsan-python
 
 # The packages come as wheels through the normal Python: this one has no ssl. The C that it compiles has been generated already.
-TSAN_NEEDS := cython hypothesis pytest pytest-timeout setuptools sortedcontainers
+TSAN_NEEDS := cython hypothesis pytest pytest-benchmark pytest-timeout redis setuptools sortedcontainers
 build/tsan/site: build/tsan-python/bin/python3 $(STAMPS)/link
 	$(SAY) "installing what the tests of threads need, for that Python"
 	@$(PIP) --target $@ --implementation cp --python-version 3.13 --abi cp313t --abi none --only-binary :all: --upgrade $(TSAN_NEEDS)
