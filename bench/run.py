@@ -1,6 +1,6 @@
 """`make bench`: run the parts, print their tables, write them as text, and end with the targets.
 
-    bench/run.py                       everything, about twelve minutes
+    bench/run.py                       everything, about twelve minutes; text to bench/results, plots to bench/plots
     bench/run.py --quick               everything in small, about a minute and a half; nothing is written
     bench/run.py server latency        these parts only
     bench/run.py targets               the targets from the newest results, nothing is measured
@@ -15,6 +15,8 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -46,6 +48,10 @@ def main() -> None:
         show(result)
         path = f", {common.write(result, out)}" if out else ""
         print(f"-- {part}: {time.monotonic() - began:.0f} s{path}", flush=True)
+    if out and set(args.parts) & set(PARTS):
+        subprocess.run(
+            [sys.executable, common.HERE / "plot.py", "--results", out, "--out", out.parent / "plots"], check=False
+        )
     print("\n== targets\n")
     print("\n".join(lines(targets.rows(results))))
 

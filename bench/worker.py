@@ -311,7 +311,7 @@ class Runner:
         if base == "insert":
             self.born = path
         if base == "update_counter" and isinstance(self.tables[0], Locked):
-            # In the order of the insert, not of the keys that count: they would find the dict's entries one behind the other.
+            # In the order of the insert: in that of the keys that count, each entry would stand behind the last one.
             self.tables[0].counters = dict.fromkeys(read_keys(self.born, kind)[:rows], VALUE)
         del keys
         return (*self.time(f, work, collector=not op.endswith("_nogc")), sum(len(k) for _, k in work) * self.per(op))
