@@ -14,6 +14,7 @@ include "resp.pxi"         # requests out of bytes, replies into bytes
 include "hot.pxi"          # what hot commands are run with, how they are found, rows as replies
 include "hot_keys.pxi"     # strings, counters, deadlines
 include "hot_tables.pxi"   # ETS.*
+include "ahead.pxi"        # loading what pipelined requests will read
 include "conn.pxi"         # one connection: bytes in, bytes out; what all share
 include "dataplane.pxi"    # sockets -> connections, inside asyncio's select()
 

@@ -21,9 +21,9 @@ from tsunami._core cimport (
     atom_text, buf_append, buf_free, buf_init, buf_t, cell_t, clock_ms, kind_t, probe_binary, probe_int, probe_t,
     row_add_binary, row_add_int, row_add_term, row_arity, row_begin, row_bytes, row_cell, row_deadline, row_edit_t,
     row_end, row_sink_t,
-    table_edit, table_erase, table_expire, table_find, table_get, table_is_bag, table_keypos, table_member, table_of,
-    table_len, table_prefetch, table_prefetch_row, table_put, table_put_many, table_release, table_t, table_volatile, term_big_decimal, term_bytes, term_cells,
-    term_float, term_int, term_kind,
+    table_edit, table_erase, table_expire, table_find, table_get, table_is_bag, table_keypos, table_len, table_member,
+    table_of, table_prefetch, table_prefetch_row, table_put, table_put_many, table_release, table_t, table_volatile,
+    term_big_decimal, term_bytes, term_cells, term_float, term_int, term_kind,
 )
 
 cdef enum:
