@@ -58,10 +58,12 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure tsunami beside what people use today.")
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, "targets", []], help="which parts (all)")
+    parser.add_argument("parts", nargs="*", help=f"which of {', '.join(PARTS)} (all); or only: targets")
     parser.add_argument("--quick", action="store_true", help="in small; results are printed, not written")
     parser.add_argument("--out", type=Path, help="where results are written (bench/results)")
     args = parser.parse_args()
+    if unknown := set(args.parts) - {*PARTS, "targets"}:
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
     args.parts = args.parts or list(PARTS)
     return args
 
