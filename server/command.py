@@ -32,13 +32,14 @@ What must stay true:
 
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Required, TypeAlias, TypedDict, Unpack
 
 if TYPE_CHECKING:
     from tsunami_server.session import Session
 
 Reply: TypeAlias = object
+KeyFlags: TypeAlias = Callable[[list[bytes]], tuple[str, ...]]
 Handler: TypeAlias = Callable[["Session", list[bytes]], "Reply | Awaitable[Reply]"]
 
 
@@ -97,7 +98,7 @@ class Command:
     handler: Handler | None  # None: a container that does nothing by itself
     hot: bool
     replaced_by: str | None
-    key_flags: Callable[[list[bytes]], tuple[str, ...]] | None
+    key_flags: KeyFlags | None
     subcommands: dict[str, "Command"] = field(default_factory=dict)
     # What dispatch asks of every call, worked out once.
     is_write: bool = False
@@ -344,78 +345,49 @@ def unknown_command(argv: list[bytes]) -> str:
     return f"ERR unknown command '{printable(argv[0][:128])}', with args beginning with: {told}"
 
 
-def command(
-    synopsis: str,
-    flags: str,
-    *,
-    group: str,
-    since: str,
-    summary: str,
-    complexity: str = "O(1)",
-    keys: str | Sequence[str] = (),
-    acl: str | None = None,
-    tips: str = "",
-    arity: int | None = None,
-    hot: bool = False,
-    replaced_by: str | None = None,
-    key_flags: Callable[[list[bytes]], tuple[str, ...]] | None = None,
-) -> Callable[[Handler], Handler]:
+class Facts(TypedDict, total=False):
+    """What is said of a command besides its synopsis and flags."""
+
+    group: Required[str]
+    since: Required[str]
+    summary: Required[str]
+    complexity: str  # O(1)
+    keys: str | Sequence[str]  # as parse_key_spec reads them
+    acl: str  # categories, where they do not follow from group and flags
+    tips: str
+    arity: int  # where it does not follow from the synopsis
+    hot: bool  # there is a native implementation
+    replaced_by: str
+    key_flags: KeyFlags  # what is done to the keys, where that depends on the call
+
+
+def command(synopsis: str, flags: str, **facts: Unpack[Facts]) -> Callable[[Handler], Handler]:
     """Register the decorated function as the handler of a command; see the head of this file for `synopsis`."""
+    record = make(synopsis, flags, **facts)
 
     def register(handler: Handler) -> Handler:
-        registry.add(
-            make(
-                synopsis,
-                flags,
-                group,
-                since,
-                summary,
-                complexity,
-                keys,
-                acl,
-                tips,
-                arity,
-                handler,
-                hot,
-                replaced_by,
-                key_flags,
-            )
-        )
+        registry.add(replace(record, handler=handler))
         return handler
 
     return register
 
 
-def container(
-    synopsis: str, *, group: str, since: str, summary: str, arity: int = -2, flags: str = "", acl: str = ""
-) -> None:
-    """Register a command that is only the home of its subcommands, and its HELP."""
-    registry.add(
-        make(
-            synopsis,
-            flags,
-            group,
-            since,
-            summary,
-            "Depends on subcommand.",
-            (),
-            acl,
-            "",
-            arity,
-            None,
-            False,
-            None,
-            None,
-        )
-    )
+def container(synopsis: str, flags: str = "", **facts: Unpack[Facts]) -> None:
+    """Register a command that is only the home of its subcommands. `add_help` comes after the last of them."""
+    facts.setdefault("arity", -2)
+    facts.setdefault("acl", "")
+    facts.setdefault("complexity", "Depends on subcommand.")
+    registry.add(make(synopsis, flags, **facts))
 
 
-def add_help(synopsis: str, group: str, since: str, acl: str | None = None) -> None:
+HELP = "Show the subcommands of this command."
+
+
+def add_help(synopsis: str, **facts: Unpack[Facts]) -> None:
     """Register `<container> HELP`: told by the registry itself."""
     name = synopsis.lower()
-    summary = "Show the subcommands of this command."
 
-    @command(f"{synopsis} HELP", "loading stale", group=group, since=since, acl=acl, summary=summary)
+    @command(f"{synopsis} HELP", "loading stale", **facts)
     def show_help(session: "Session", args: list[bytes]) -> Reply:
         return help_lines(registry.commands[name])
 
@@ -432,46 +404,32 @@ def plain_synopsis(command: Command) -> str:
     return re.sub(r"[A-Za-z0-9_-]+=(?=[\[(])|(?<=[a-z0-9]):[a-z-]+", "", command.synopsis)
 
 
-def make(
-    synopsis: str,
-    flags: str,
-    group: str,
-    since: str,
-    summary: str,
-    complexity: str,
-    keys: str | Sequence[str],
-    acl: str | None,
-    tips: str,
-    arity: int | None,
-    handler: Handler | None,
-    hot: bool,
-    replaced_by: str | None,
-    key_flags: Callable[[list[bytes]], tuple[str, ...]] | None,
-) -> Command:
+def make(synopsis: str, flags: str = "", **facts: Unpack[Facts]) -> Command:
+    """A record without a handler."""
     reader = _Synopsis(synopsis)
     name = reader.name()
     arguments = tuple(reader.sequence())
     words = len(name) + sum(least_words(argument) for argument in arguments)
     derived = -words if any(is_open(argument) for argument in arguments) else words
-    flag_list = tuple(flags.split())
-    explicit = [GROUP_CATEGORY.get(group, group)] if acl is None else acl.split()
+    flag_list, group, keys = tuple(flags.split()), facts["group"], facts.get("keys", ())
+    acl = facts.get("acl", GROUP_CATEGORY.get(group, group))
     return Command(
         name="|".join(name),
         synopsis=synopsis,
-        arity=derived if arity is None else arity,
+        arity=facts.get("arity", derived),
         flags=flag_list,
-        categories=categories_of(flag_list, explicit),
+        categories=categories_of(flag_list, acl.split()),
         group=group,
-        since=since,
-        summary=summary,
-        complexity=complexity,
+        since=facts["since"],
+        summary=facts["summary"],
+        complexity=facts.get("complexity", "O(1)"),
         arguments=arguments,
         key_specs=tuple(parse_key_spec(text) for text in ([keys] if isinstance(keys, str) else keys)),
-        tips=tuple(tips.split()),
-        handler=handler,
-        hot=hot,
-        replaced_by=replaced_by,
-        key_flags=key_flags,
+        tips=tuple(facts.get("tips", "").split()),
+        handler=None,
+        hot=facts.get("hot", False),
+        replaced_by=facts.get("replaced_by"),
+        key_flags=facts.get("key_flags"),
         is_write="write" in flag_list,
         needs_auth="no_auth" not in flag_list,
     )

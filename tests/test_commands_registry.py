@@ -127,14 +127,14 @@ def test_every_record_is_whole(record: Command) -> None:
 
 def test_a_name_is_registered_once() -> None:
     mine = Registry()
-    record = make("ONCE key", "", "string", "1.0.0", "Once.", "O(1)", (), None, "", None, None, False, None, None)
+    record = make("ONCE key", group="string", since="1.0.0", summary="Once.")
     mine.add(record)
     with pytest.raises(ValueError, match="'once' is registered twice"):
         mine.add(record)
 
 
 def synopsis(line: str) -> Command:
-    return make(line, "", "string", "1.0.0", "Summary.", "O(1)", (), None, "", None, None, False, None, None)
+    return make(line, group="string", since="1.0.0", summary="Summary.")
 
 
 @pytest.mark.parametrize(

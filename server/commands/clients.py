@@ -5,7 +5,7 @@ from typing import Literal, cast
 
 from tsunami._wire import OK, Verbatim
 from tsunami_server.arguments import SYNTAX, int64, timeout_ms
-from tsunami_server.command import CommandError, Reply, add_help, command, container
+from tsunami_server.command import HELP, CommandError, Reply, add_help, command, container
 from tsunami_server.commands.connection import check_name
 from tsunami_server.session import DEFAULT_USER, NO_REPLY, Session
 from tsunami_server.shared import PauseMode
@@ -314,4 +314,4 @@ def client_unblock(session: Session, args: list[bytes]) -> Reply:
     return 0
 
 
-add_help("CLIENT", "connection", "5.0.0")
+add_help("CLIENT", group="connection", since="5.0.0", summary=HELP)

@@ -1,7 +1,7 @@
 """CONFIG: settings while the server runs. The settings themselves are in config.py."""
 
 from tsunami._wire import OK
-from tsunami_server.command import CommandError, Reply, add_help, command, container, wrong_number
+from tsunami_server.command import HELP, CommandError, Reply, add_help, command, container, wrong_number
 from tsunami_server.glob import compile_glob
 from tsunami_server.session import Session
 
@@ -82,4 +82,4 @@ def config_rewrite(session: Session, args: list[bytes]) -> Reply:
     raise CommandError("ERR The server is running without a config file")
 
 
-add_help("CONFIG", "server", "5.0.0")
+add_help("CONFIG", group="server", since="5.0.0", summary=HELP)

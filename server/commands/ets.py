@@ -173,13 +173,13 @@ def with_table(handler: TableHandler) -> Handler:
 
 
 def table_command(
-    synopsis: str, flags: str, summary: str, *, complexity: str = "O(1)", hot: bool = False, arity: int | None = None
+    synopsis: str, flags: str, summary: str, *, complexity: str = "O(1)", hot: bool = False
 ) -> Callable[[TableHandler], TableHandler]:
+    """Register a command whose first word is a table's name."""
+    enter = command(synopsis, flags, group="table", since="0.1.0", summary=summary, complexity=complexity, hot=hot)
+
     def register(handler: TableHandler) -> TableHandler:
-        register_command = command(
-            synopsis, flags, group="table", since="0.1.0", summary=summary, complexity=complexity, hot=hot, arity=arity
-        )
-        register_command(with_table(handler))
+        enter(with_table(handler))
         return handler
 
     return register
@@ -415,7 +415,6 @@ def default_row(reader: Words) -> Row | None:
     "write fast",
     "Add to integers in a row, and tell the new value (of several steps: all of them).",
     hot=True,
-    arity=-5,
 )
 def ets_updatecounter(session: Session, table: Table, words: list[bytes]) -> Reply:
     reader = Words(words, 3)

@@ -3,6 +3,7 @@
 from tsunami._wire import Simple
 from tsunami_server.arguments import SYNTAX
 from tsunami_server.command import (
+    HELP,
     Argument,
     Command,
     CommandError,
@@ -181,4 +182,4 @@ def command_getkeysandflags(session: Session, args: list[bytes]) -> Reply:
     return [[key, simple_set(flags)] for key, flags in keys_of(args)]
 
 
-add_help("COMMAND", "server", "5.0.0", acl="connection")
+add_help("COMMAND", group="server", since="5.0.0", summary=HELP, acl="connection")

@@ -6,7 +6,7 @@ from collections import deque
 from tsunami import _core
 from tsunami._wire import OK, Simple, Verbatim
 from tsunami_server.arguments import NOT_FLOAT, SYNTAX, int64, integer, timeout_ms
-from tsunami_server.command import CommandError, Reply, add_help, command, container
+from tsunami_server.command import HELP, CommandError, Reply, add_help, command, container
 from tsunami_server.commands.info import dataset_bytes, resident_bytes
 from tsunami_server.keyspace import View, as_text
 from tsunami_server.session import NO_REPLY, Session
@@ -119,7 +119,7 @@ def object_refcount(session: Session, args: list[bytes]) -> Reply:
     return None if stored(session, args[0]) is None else 1
 
 
-add_help("OBJECT", "generic", "6.2.0")
+add_help("OBJECT", group="generic", since="6.2.0", summary=HELP)
 
 # ---- MEMORY
 
@@ -181,7 +181,7 @@ def memory_purge(session: Session, args: list[bytes]) -> Reply:
     return OK
 
 
-add_help("MEMORY", "server", "4.0.0")
+add_help("MEMORY", group="server", since="4.0.0", summary=HELP)
 
 # ---- DEBUG
 
@@ -239,7 +239,7 @@ def debug_set_active_expire(session: Session, args: list[bytes]) -> Reply:
     return OK
 
 
-add_help("DEBUG", "server", "1.0.0")
+add_help("DEBUG", group="server", since="1.0.0", summary=HELP)
 
 # ---- LATENCY
 
@@ -292,7 +292,7 @@ def latency_reset(session: Session, args: list[bytes]) -> Reply:
     return sum(events.pop(name, None) is not None for name in names)
 
 
-add_help("LATENCY", "server", "2.8.13")
+add_help("LATENCY", group="server", since="2.8.13", summary=HELP)
 
 # ---- SLOWLOG
 
@@ -347,4 +347,4 @@ def slowlog_reset(session: Session, args: list[bytes]) -> Reply:
     return OK
 
 
-add_help("SLOWLOG", "server", "6.2.0")
+add_help("SLOWLOG", group="server", since="6.2.0", summary=HELP)
