@@ -6,6 +6,6 @@ server = await tsunami_server.start(port=0)                  this process's tabl
 """
 
 from tsunami_server.config import Config, ConfigError
-from tsunami_server.embed import Background, Running, background, start
+from tsunami_server.embed import Background, Running, background, new_event_loop, start
 
-__all__ = ["background", "start", "Background", "Running", "Config", "ConfigError"]
+__all__ = ["background", "start", "new_event_loop", "Background", "Running", "Config", "ConfigError"]

@@ -57,12 +57,13 @@ FULL_HOUSE: Final = "ERR max number of clients reached"
 class App:
     """A server that is being started, runs, or stops."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, selector: _wire.NativeSelector | None = None) -> None:
+        """With a selector: the app serves through it, in the loop that runs on it."""
         self.config = config
-        self.plane = _wire.Plane([keyspace(db) for db in range(16)])
+        self.plane = selector.plane if selector is not None else new_plane()
         self.shared = Shared()
         self.clients: dict[int, Client] = {}  # by session id
-        self.selector: _wire.NativeSelector | None = None
+        self.selector = selector
         self.active_expire = True
         self.expired_keys = 0
         self.expire_late_ms = 0
@@ -326,6 +327,28 @@ class App:
             clients = max(1, soft - SPARE_DESCRIPTORS)
             log.warning("maxclients is %d: the limit of open files, %d, allows no more", clients, soft)
             self.config.set_many({"maxclients": str(clients)})
+
+
+def new_plane() -> _wire.Plane:
+    return _wire.Plane([keyspace(db) for db in range(16)])
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """A loop whose selector can serve clients itself: what tsunami_server.start() finds there it uses.
+
+    Where there is no epoll this is an ordinary loop.
+    """
+    if sys.platform != "linux":
+        return asyncio.SelectorEventLoop()
+    return asyncio.SelectorEventLoop(_wire.NativeSelector(new_plane()))
+
+
+def free_selector(loop: asyncio.AbstractEventLoop) -> _wire.NativeSelector | None:
+    """The loop's selector, if it is a native one through which nobody serves yet."""
+    selector = getattr(loop, "_selector", None)
+    if not isinstance(selector, _wire.NativeSelector) or selector.signal in selector.get_map():
+        return None
+    return selector
 
 
 LEVELS: Final = {

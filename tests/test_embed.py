@@ -297,7 +297,12 @@ def on_uvloop(main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
-@pytest.fixture(params=[on_stdlib, on_uvloop])
+def on_native(main: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=tsunami_server.new_event_loop) as runner:
+        runner.run(main)
+
+
+@pytest.fixture(params=[on_stdlib, on_uvloop, on_native])
 def run(request: pytest.FixtureRequest) -> Runner:
     runner: Runner = request.param
     return runner
@@ -358,6 +363,34 @@ def test_stop_ends_connections_and_answers_what_is_under_way(run: Runner) -> Non
         await server.stop()
 
     run(main())
+
+
+def test_servers_in_one_loop_one_after_the_other_and_side_by_side(run: Runner) -> None:
+    """A native selector serves one of them at a time; the others use asyncio's transports."""
+
+    async def talk(server: tsunami_server.Running) -> None:
+        assert not isinstance(server.address, str)
+        reader, writer = await asyncio.open_connection(*server.address)
+        writer.write(request("INCR", "n") + request("CLIENT", "GETNAME"))
+        assert (await reader.readexactly(9)).endswith(b"$-1\r\n")
+        writer.close()
+
+    async def main() -> None:
+        for _ in range(2):
+            async with await tsunami_server.start(port=0) as one, await tsunami_server.start(port=0) as two:
+                for server in (one, two, one):
+                    await talk(server)
+
+    run(main())
+    assert tsunami.keyspace(0).lookup("n") == [(b"n", b"6")]
+
+
+def test_a_native_server_in_an_ordinary_loop_is_a_wrong_setting() -> None:
+    async def main() -> None:
+        with pytest.raises(ConfigError, match="new_event_loop"):
+            await tsunami_server.start(port=0, io="native")
+
+    asyncio.run(main())
 
 
 def test_the_program_and_its_server_share_the_loop(run: Runner) -> None:
