@@ -1,11 +1,11 @@
 # Looking ahead: the rows of pipelined requests are on their way into the caches before the requests run.
 #
-# In a keyspace that does not fit the caches a GET waits for memory twice, for the bucket and for the row, and that is most of its
-# time. The requests of a pipeline all lie in the buffer, so the waits can be one: a quick eye runs over the next AHEAD requests,
-# takes the first argument of each for a key, and starts loading the buckets of all, then the rows of all.
+# In a keyspace that does not fit the caches a GET waits for memory twice, for the bucket and for the row, and that is
+# most of its time. The requests of a pipeline all lie in the buffer, so the waits can be one: a quick eye runs over the
+# next AHEAD requests, takes the first argument of each for a key, and starts loading the buckets of all, then the rows of all.
 #
-# What it is not: a parser. It changes nothing, and nothing depends on it; what is odd, incomplete or not a request it leaves, and a key
-# that is none costs a wasted load. So it may be as careless as it likes, but for the end of the buffer.
+# What it is not: a parser. It changes nothing, and nothing depends on it; what is odd, incomplete or not a request it
+# leaves, and a key that is none costs a wasted load. So it may be as careless as it likes, but for the end of the buffer.
 
 cdef enum:
     AHEAD = 16                  # requests
@@ -45,7 +45,7 @@ cdef inline const char* ahead_request(const char* p, const char* end, const char
     return p
 
 cdef size_t ahead_load(const input_t* q, table_t* t) noexcept nogil:
-    """Start loading what the next requests will read, if there are several. After how many of them to look again, at least 1."""
+    """Start loading what the next requests will read, if there are several. After how many to look again, 1 or more."""
     cdef probe_t[AHEAD] probes
     cdef const char* p = q.data + q.start
     cdef const char* end = q.data + q.end

@@ -669,6 +669,8 @@ cdef class Conn:
         state = conn_run(&self.c, &self.c.out, ts_now_ns() + budget_us * 1000)
         conn_settle(&self.c)
         conn_limit(&self.c)
+        if trash_waiting():
+            trash_collect()
         return S_CLOSING if self.c.closing else state
 
     def command(self):

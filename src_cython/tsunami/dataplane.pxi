@@ -405,6 +405,8 @@ cdef class _Selector:
             ns = 0 if timeout <= 0 else <int64_t>min(timeout * 1e9, 1e18)
         with nogil:
             status = self._wait(ns)
+        if trash_waiting():
+            trash_collect()         # objects of rows that commands let go: their last references are dropped here
         if status < 0 and errno != EINTR:
             raise OSError(errno, py_os.strerror(errno))
         for i in range(self.fired_len):
