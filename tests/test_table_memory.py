@@ -4,11 +4,15 @@ Not about leaks of the process (test_memory.py): here the table's own account is
 that account with what the stripes really hold.
 """
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from _tabletools import every_type
+from _support import PROFILE
+from _tabletools import TYPES, every_type
 
 from tsunami import END_OF_TABLE, Table, _core
 
@@ -233,3 +237,64 @@ def test_the_account_is_exact_after_every_kind_of_change(kind: str) -> None:
         table.delete(key)
         table.check()
     assert len(table) == 0
+
+
+# ---- no memory
+
+OUT_OF_MEMORY = """
+import resource, sys, tsunami
+from pathlib import Path
+
+kind, act = sys.argv[1:3]
+table = tsunami.Table(kind, stripes=2)
+anchors = [(key, "anchor") for key in range(-100, 0)]
+table.insert(anchors)
+small, large = [(key, key) for key in range(200_000)] * 3, b"x" * 1_000_000
+room = int(Path("/proc/self/statm").read_text().split()[0]) * 4096 + 60_000_000
+resource.setrlimit(resource.RLIMIT_AS, (room, resource.RLIM_INFINITY))
+n = 0
+try:
+    while n < 10_000_000:
+        if act == "large rows":
+            table.insert((n, large))
+        elif act == "small rows":
+            table.insert((n, n, n, n))
+        elif act == "one key":
+            table.insert(("k", n, n, n))
+        elif act == "a list of large rows":
+            table.insert([(key, large) for key in range(100)])
+        elif act == "a list of small rows":
+            table.insert_new(small)
+        elif act == "an update":
+            table.update_element(-1, [(1, large * n)])
+        n += 1
+except MemoryError:
+    print("MemoryError")
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+table.check()
+if act.endswith("rows") or act == "one key":
+    assert len(table) == 100 + (0 if "list" in act else n), "half of a call was done"
+    assert all(table.lookup(row[0]) == [row] for row in anchors)
+    assert not n or table.member("k" if act == "one key" else n - 1)
+    assert not table.member(n)
+table.delete_all_objects()
+table.insert(small)
+table.check()
+"""
+
+
+@pytest.mark.skipif(PROFILE == "sanitized" or not Path("/proc/self/statm").exists(), reason="limits address space")
+@pytest.mark.parametrize(
+    ("kind", "act"),
+    [
+        *((kind, act) for kind in TYPES for act in ("large rows", "a list of large rows", "a list of small rows")),
+        ("set", "small rows"),
+        ("set", "an update"),
+        ("bag", "one key"),
+        ("duplicate_bag", "one key"),
+    ],
+)
+def test_a_call_without_memory_raises_and_changes_nothing(kind: str, act: str) -> None:
+    command = [sys.executable, "-c", OUT_OF_MEMORY, kind, act]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "MemoryError\n", "")
