@@ -12,8 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import redis
+from _support import wait_until
 from _tabletools import Crew, every_type
 
+import tsunami_server
 from tsunami import Table, _core
 
 
@@ -470,3 +473,20 @@ def test_the_collector_runs_while_threads_change_a_table_full_of_cycles() -> Non
     crew.add(collect)
     crew.run()
     table.check()
+
+
+def test_an_object_is_released_when_a_client_deletes_its_row() -> None:
+    """Hot commands let rows go without the GIL: the reference is dropped by the loop, right after the batch."""
+    table = _core.new("objects that clients delete")
+    thing = Thing()
+    ref = weakref.ref(thing)
+    table.insert([(1, thing), (2, thing)])
+    del thing
+    try:
+        with tsunami_server.background(port=0) as server, redis.Redis(*server.address) as client:
+            client.execute_command("ETS.DELETE", "objects that clients delete", "1")
+            assert ref() is not None
+            client.execute_command("ETS.DELETE", "objects that clients delete", "2")
+            wait_until(lambda: ref() is None, "the object to go")
+    finally:
+        table.delete()
