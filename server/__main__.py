@@ -1,6 +1,6 @@
 """tsunami-server: the command line -> Config -> run.
 
-Flags are the settings of config.py under Redis's names, in Redis's manner: `--port 7000 --bind 127.0.0.1 ::1 --save ""`.
+Flags are the settings of config.py under Redis's names, in its manner: `--port 7000 --bind 127.0.0.1 ::1 --save ""`.
 """
 
 import argparse

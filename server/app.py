@@ -1,7 +1,7 @@
 """The app: what listens, lets clients in, does what must be done from time to time, and stops gracefully.
 
-What it is: the one object that knows the settings, the plane, the sessions and the transport, and brings them together; everything that
-has a time of its own (expiry, idle clients, the grace period of a stop) is a timer here.
+What it is: the one object that knows the settings, the plane, the sessions and the transport, and brings them together;
+everything that has a time of its own (expiry, idle clients, the grace period of a stop) is a timer here.
 
 What it is not: it moves no bytes (transport.py) and carries out no command (session.py).
 
@@ -9,8 +9,8 @@ What must stay true:
 
 1. start() either listens on everything that was asked for, or raises and has left nothing open.
 2. A stop answers what has arrived, sends it, and then closes; after the grace period it closes all the same.
-3. Rows whose deadline has passed are erased EXPIRE_EVERY_S or, while no row has one, EXPIRE_LOOK_S later at the latest, as far as the loop
-   is on time; how late they were is measured (expire_late_ms).
+3. Rows whose deadline has passed are erased EXPIRE_EVERY_S or, while no row has one, EXPIRE_LOOK_S later at the latest,
+   as far as the loop is on time; how late they were is measured (expire_late_ms).
 """
 
 import asyncio
@@ -42,14 +42,15 @@ LINGER_S: Final = 0.2  # after the last reply: how long a peer may take to close
 SPARE_DESCRIPTORS: Final = 32
 
 DENIED: Final = (
-    "DENIED Tsunami is running in protected mode because protected mode is enabled and no password is set for the default user. "
-    "In this mode connections are only accepted from the loopback interface. If you want to connect from external computers to "
-    "Tsunami you may adopt one of the following solutions: 1) Just disable protected mode sending the command "
-    "'CONFIG SET protected-mode no' from the loopback interface by connecting to Tsunami from the same host the server is running, "
-    "however MAKE SURE Tsunami is not publicly accessible from internet if you do so. 2) If you started the server manually just "
-    "for testing, restart it with the '--protected-mode no' option. 3) Set up an authentication password for the default user, "
-    "with the '--requirepass' option. NOTE: You only need to do one of the above things in order for the server to start accepting "
-    "connections from the outside."
+    "DENIED Tsunami is running in protected mode because protected mode is enabled and no password is set for the "
+    "default user. In this mode connections are only accepted from the loopback interface. If you want to connect "
+    "from external computers to Tsunami you may adopt one of the following solutions: 1) Just disable protected "
+    "mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Tsunami "
+    "from the same host the server is running, however MAKE SURE Tsunami is not publicly accessible from internet "
+    "if you do so. 2) If you started the server manually just for testing, restart it with the '--protected-mode "
+    "no' option. 3) Set up an authentication password for the default user, with the '--requirepass' option. "
+    "NOTE: You only need to do one of the above things in order for the server to start accepting connections "
+    "from the outside."
 )
 FULL_HOUSE: Final = "ERR max number of clients reached"
 
@@ -134,10 +135,10 @@ class App:
         self.stopped.set()
 
     async def _drain(self, grace: float) -> None:
-        """Close our side of each connection as soon as all that has arrived there is answered; then let the peers close theirs.
+        """Close our side of each connection as soon as all that has arrived there is answered; then let the peers close.
 
-        Closing a socket on which unread requests have arrived resets the connection, and replies under way would be lost
-        with it.
+        Closing a socket on which unread requests have arrived resets the connection, and replies under way would be
+        lost with it.
         """
         waiting = set(self.clients.values())
         while waiting and time.monotonic() < grace:
@@ -208,7 +209,7 @@ class App:
         self._timers[name] = loop.call_later(seconds, turn)
 
     def _expire(self) -> float:
-        """Erase what is due; more often while there are rows with a deadline, at once again while there is more to erase."""
+        """Erase what is due; often while there are rows with a deadline, at once again while there is more to erase."""
         if not self.active_expire:
             return EXPIRE_LOOK_S
         erased, late_ms, left = self.plane.expire(self.now_ms(), EXPIRE_BUDGET)

@@ -1,7 +1,7 @@
 """Settings: each once, with its name, its form, its default, and whether it may be changed while the server runs.
 
-What it is: the table SETTINGS, and Config, the values in force. The command line, CONFIG GET and CONFIG SET, and the manual all read the
-table.
+What it is: the table SETTINGS, and Config, the values in force. The command line, CONFIG GET and CONFIG SET, and the
+manual all read the table.
 
 What it is not: it applies nothing. Whoever must act on a change (the app) is told of it: `on_change`.
 
@@ -147,7 +147,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
                 "how sockets are served: by the native selector (Linux), or by asyncio's own means"),
         # -- who may come in
         Setting("requirepass", str, "", True, "password; without one nobody needs to authenticate"),
-        Setting("protected-mode", yes_no, "yes", True, "while there is no password, serve only clients of this machine"),
+        Setting("protected-mode", yes_no, "yes", True, "while there is no password, serve only this machine"),
         Setting("maxclients", number(1, 1 << 32), "10000", True, "connections at the same time"),
         Setting("timeout", number(0, 1 << 31), "0", True, "close a connection after so many idle seconds; 0: never"),
         Setting("tcp-keepalive", number(0, 1 << 31), "300", True, "seconds between probes of a silent peer; 0: none"),

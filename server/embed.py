@@ -3,10 +3,11 @@
     with tsunami_server.background(port=0) as server: ...       in a thread of its own, with a loop of its own
     server = await tsunami_server.start(port=0)                 in the loop that runs already, stdlib's or uvloop
 
-What it is not: a second kind of server. Both run the same App; and since tables belong to the process, what a client writes the program sees
-in its next statement, and the other way round.
+What it is not: a second kind of server. Both run the same App; and since tables belong to the process, what a client
+writes the program sees in its next statement, and the other way round.
 
-What must stay true: what keeps the server from starting (a port in use, a wrong setting) comes out of the call that starts it.
+What must stay true: what keeps the server from starting (a port in use, a wrong setting) comes out of the call that
+starts it.
 """
 
 import asyncio
@@ -124,8 +125,8 @@ class Running(_Served):
 def background(**settings: object) -> Background:
     """Serve this process's tables from a thread of its own.
 
-    Settings are those of the command line, with underscores: port, bind, unixsocket, requirepass, io, ... Port 0 takes a free one.
-    OSError if an address cannot be had, ConfigError (a ValueError) for a setting that cannot be.
+    Settings are those of the command line, with underscores: port, bind, unixsocket, requirepass, io, ... Port 0 takes a
+    free one. OSError if an address cannot be had, ConfigError (a ValueError) for a setting that cannot be.
 
     >>> import socket, tsunami, tsunami_server
     >>> users = tsunami.new("embedded_users")

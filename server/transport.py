@@ -1,7 +1,9 @@
 """Sockets and tsunami._wire.Conn: two ways to move the bytes between them.
 
-    NativeTransport    the loop's selector serves the sockets itself (tsunami._wire.NativeSelector); only cold commands come here
-    StreamTransport    asyncio's own transports, through BufferedProtocol: any loop, uvloop included, and platforms without epoll
+    NativeTransport    the loop's selector serves the sockets itself (tsunami._wire.NativeSelector); only cold commands
+                       come here
+    StreamTransport    asyncio's own transports, through BufferedProtocol: any loop, uvloop included, and platforms
+                       without epoll
 
 What it is: accepting, answering cold commands one after the other, closing.
 
@@ -10,7 +12,8 @@ What it is not: it knows no command, and of the session only execute(), closing 
 What must stay true:
 
 1. While a cold command is unanswered nothing behind it is run; everybody else goes on.
-2. Every session that was opened is closed, exactly once, whatever ends its connection; then its awaited command is cancelled.
+2. Every session that was opened is closed, exactly once, whatever ends its connection; then its awaited command is
+   cancelled.
 3. Both ways answer the same bytes with the same bytes. The tests run over both.
 """
 
@@ -341,7 +344,7 @@ class StreamClient(Client, asyncio.BufferedProtocol):
         self._pause(slow and self.conn.query_size() > self.host.plane.soft_query)
 
     def _send(self) -> None:
-        """Give asyncio what it takes: a little more than the socket does. The rest stays where the marks are watched."""
+        """Give asyncio what it takes: a little more than the socket does. The rest stays under the marks."""
         while not self.choked and self.conn.output_size():
             self.transport.write(self.conn.take_output(WRITE_BYTES))
 

@@ -1,6 +1,6 @@
 """Sockets: what the native selector and asyncio's transports do with bytes, slow readers, and clients that go away.
 
-Every test runs over both transports, against a server process of its own kind, except where a test is about one of them.
+Every test runs over both transports, against a server process of each kind, except where it is about one of them.
 No test sleeps and hopes: each waits for a condition.
 """
 
@@ -133,7 +133,7 @@ def test_bulks_of_many_megabytes_come_and_go(wire: Wire) -> None:
 
 
 def test_a_pipeline_a_hundred_thousand_deep_is_answered_in_full(wire: Wire) -> None:
-    """All of it is sent before the first reply is read, as redis-py does it: replies pile up far above the soft mark."""
+    """All of it is sent before the first reply is read, as redis-py does it: replies pile up above the soft mark."""
     n = 100_000
     wire.send(request("SET", "key", "x" * 100))
     wire.send(b"".join(request("GET", "key") if i % 2 else request("ECHO", i) for i in range(n)))
@@ -318,7 +318,7 @@ def test_sigterm_loses_nothing_that_was_acknowledged_and_answers_what_has_arrive
 
 @pytest.mark.parametrize("io", IO_KINDS)
 def test_sigterm_under_load_keeps_the_acknowledged_prefix_of_every_client(io: str) -> None:
-    """Clients that go on and on: each gets replies up to some request, all of which were carried out, and then the end."""
+    """Clients that go on and on: each gets replies up to some request, all of them carried out, then the end."""
     with tsunami_server("--io", io) as server:
         wires = [server.wire() for _ in range(8)]
         acknowledged = [0] * len(wires)
@@ -618,16 +618,17 @@ def waited_for_a_processor() -> float:
 
 @linux_only
 def test_a_ticker_of_one_millisecond_is_on_time_under_full_load() -> None:
-    """Fifty connections pipeline 64 deep at a loop on which a coroutine wants to run each millisecond: p99 is below 2 ms.
+    """Fifty connections pipeline 64 deep at a loop on which a coroutine wants to run each millisecond: p99 is below 2.
 
-    For what other processes take away the server is not to blame: it is subtracted. Of several windows one must keep the bound.
+    For what other processes take away the server is not to blame: it is subtracted. Of several windows one must keep the
+    bound.
     """
     windows = lateness_under_load()
     for window in windows:
         late, own = sorted(each[0] for each in window), sorted(each[1] for each in window)
         at = int(len(window) * 0.99)
         print(
-            f"{len(window)} ticks, p99 {late[at]:.2f} ms late, {own[at]:.2f} ms of it our own; median {late[at // 2]:.2f} ms"
+            f"{len(window)} ticks, p99 {late[at]:.2f} ms late, our own part {own[at]:.2f} ms; median {late[at // 2]:.2f} ms"
         )
     assert min(map(len, windows)) > 10
     assert p99_own(windows[-1]) < 2
@@ -638,7 +639,7 @@ def p99_own(window: list[tuple[float, float]]) -> float:
 
 
 def lateness_under_load() -> list[list[tuple[float, float]]]:
-    """By how many ms each tick was late, and how much of that was not others' doing: in windows, until one keeps the bound."""
+    """By how many ms each tick was late, and how much of it by our doing: in windows, until one keeps the bound."""
     from tsunami_server.app import App
     from tsunami_server.config import Config
 

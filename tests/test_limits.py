@@ -292,7 +292,7 @@ def test_memory_values_have_redis_units(wire: Wire, written: str, shown: int) ->
 
 @pytest.mark.parametrize("io", IO_KINDS)
 def test_rows_are_erased_promptly_though_nobody_asks_for_them(io: str) -> None:
-    """20,000 rows that end at about the same time are gone soon after, and INFO says by how much the latest was late."""
+    """20,000 rows that end at about the same time are gone soon after, and INFO counts them."""
     n = 20_000
     with tsunami_server("--io", io) as server, server.wire() as wire:
         wire.send(b"".join(request("SET", f"k{i}", i, "PX", 300 + i % 100) for i in range(n)))

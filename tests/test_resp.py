@@ -1,7 +1,7 @@
 """The parser and the reply writer, without sockets.
 
-Every case is fed whole, byte by byte, and with trailing data; whatever is fed, however it is cut, means the same. The oracle for
-requests is a second parser, written here for clarity alone; for replies, the parsers of hiredis and redis-py.
+Every case is fed whole, byte by byte, and with trailing data; whatever is fed, however it is cut, means the same. The
+oracle for requests is a second parser, written for clarity alone; for replies, the parsers of hiredis and redis-py.
 """
 
 import math
@@ -331,7 +331,7 @@ def test_a_million_arguments_can_be_sent_and_their_room_is_given_back() -> None:
 
 
 def test_a_long_bulk_in_small_pieces_arrives_in_time_proportional_to_its_length() -> None:
-    """Sixteen thousand pieces: work that grew with the square would move half a terabyte, and run into the time limit."""
+    """Sixteen thousand pieces: work that grew with the square would move half a terabyte."""
     size = 64 * KB * KB
     conn = Conn(cold_plane())
     piece = b"x" * 4096

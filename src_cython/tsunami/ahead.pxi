@@ -2,10 +2,12 @@
 #
 # In a keyspace that does not fit the caches a GET waits for memory twice, for the bucket and for the row, and that is
 # most of its time. The requests of a pipeline all lie in the buffer, so the waits can be one: a quick eye runs over the
-# next AHEAD requests, takes the first argument of each for a key, and starts loading the buckets of all, then the rows of all.
+# next AHEAD requests, takes the first argument of each for a key, and starts loading the buckets of all,
+# then the rows of all.
 #
 # What it is not: a parser. It changes nothing, and nothing depends on it; what is odd, incomplete or not a request it
-# leaves, and a key that is none costs a wasted load. So it may be as careless as it likes, but for the end of the buffer.
+# leaves, and a key that is none costs a wasted load. So it may be as careless as it likes, but for
+# the end of the buffer.
 
 cdef enum:
     AHEAD = 16                  # requests

@@ -110,8 +110,8 @@ cdef uint8_t hot_slots[HOT_SLOTS]   # 0: free, else index + 1
 cdef inline uint64_t name_word(const char* p, size_t n) noexcept nogil:
     """Up to 8 bytes of a name, letters in upper case, padded with zeros. Reads 8 bytes, whatever n is (SLACK).
 
-    Bit 5 is what tells a small letter from a capital. Without it a byte that is no letter is never taken for one; a dot and
-    a control character fall together, which hot_find looks at.
+    Bit 5 is what tells a small letter from a capital. Without it a byte that is no letter is never taken for one; a dot
+    and a control character fall together, which hot_find looks at.
     """
     cdef uint64_t w
     memcpy(&w, p, 8)

@@ -744,7 +744,7 @@ cdef bytes decimal_text(object value):
 cdef int out_buffer(out_t* o, object value) except -1:
     cdef const uint8_t[::1] view = memoryview(value).cast("B") if len(value) else None
     if view is None:
-        out_bulk(o, NULL, 0)
+        out_bulk(o, b"", 0)
     else:
         out_bulk(o, <const char*>&view[0], <size_t>view.shape[0])
     return 0
