@@ -422,6 +422,24 @@ def test_a_walk_among_writers_sees_each_row_that_stays_once(kind: str, way: str)
 
 
 @every_type
+def test_threads_that_share_an_iterator_share_its_rows(kind: str) -> None:
+    old = _core._knobs(scan_rows=3)
+    try:
+        table = Table(kind)
+        table.insert_many((key,) for key in range(3000))
+        for _ in range(15 * ROUNDS):
+            rows = iter(table)
+            seen: list[list[Any]] = [[] for _ in range(4)]
+            crew = Crew()
+            for mine in seen:
+                crew.add(lambda mine=mine, rows=rows: mine.extend(row[0] for row in rows))
+            crew.run()
+            assert sorted(key for mine in seen for key in mine) == list(range(3000))
+    finally:
+        _core._knobs(**old)
+
+
+@every_type
 def test_next_of_a_key_that_others_delete_goes_on_in_a_fixed_table(kind: str) -> None:
     table = Table(kind, stripes=2)
     table.insert([(key,) for key in range(2000)])

@@ -101,6 +101,7 @@ def test_eight_hashes_for_all_keys_are_slow_but_right(kind: str, weak_hashes: No
     assert sorted(row[0] for row in table) == [key for key in range(300) if key % 3]
 
 
+@pytest.mark.measures
 @every_bag
 @pytest.mark.parametrize("how", ["one by one", "as a list", "in a batch"])
 def test_inserting_thousands_of_rows_under_one_key_is_not_quadratic(kind: str, how: str) -> None:
@@ -123,6 +124,7 @@ def test_inserting_thousands_of_rows_under_one_key_is_not_quadratic(kind: str, h
     assert scaling(make, 8000) < 3.2
 
 
+@pytest.mark.measures
 @pytest.mark.parametrize("what", ["inserting", "deleting"])
 def test_thousands_of_equal_rows_in_a_duplicate_bag_are_not_quadratic(what: str) -> None:
     def make(n: int) -> Callable[[], object]:
@@ -136,6 +138,7 @@ def test_thousands_of_equal_rows_in_a_duplicate_bag_are_not_quadratic(what: str)
     assert scaling(make, 16_000) < 3.2
 
 
+@pytest.mark.measures
 @every_bag
 def test_deleting_thousands_of_rows_of_one_key_one_by_one_is_not_quadratic(kind: str) -> None:
     def make(n: int) -> Callable[[], object]:
@@ -171,6 +174,7 @@ def test_rows_of_one_key_that_come_and_go_keep_their_order_and_leave_no_holes(ki
         assert memory < 2 * settled
 
 
+@pytest.mark.measures
 @every_type
 def test_clearing_and_filling_again_is_not_slower_each_time(kind: str) -> None:
     table = Table(kind)
@@ -185,6 +189,7 @@ def test_clearing_and_filling_again_is_not_slower_each_time(kind: str) -> None:
     assert min(seconds(turn) for _ in range(3)) < 3 * first
 
 
+@pytest.mark.measures
 @every_type
 def test_walking_is_not_quadratic(kind: str) -> None:
     def make(n: int) -> Callable[[], object]:
@@ -204,6 +209,7 @@ def test_walking_is_not_quadratic(kind: str) -> None:
     assert scaling(make, 10_000) < 3.2
 
 
+@pytest.mark.measures
 @every_type
 def test_a_walk_that_deletes_what_it_has_seen_in_a_fixed_table_is_not_quadratic(kind: str) -> None:
     def make(n: int) -> Callable[[], object]:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _support import PROFILE
 from _tabletools import TYPES, every_type
 
 from tsunami import END_OF_TABLE, Table, _core
@@ -283,7 +282,8 @@ table.check()
 """
 
 
-@pytest.mark.skipif(PROFILE == "sanitized" or not Path("/proc/self/statm").exists(), reason="limits address space")
+@pytest.mark.measures
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
 @pytest.mark.parametrize(
     ("kind", "act"),
     [
