@@ -2048,8 +2048,8 @@ cdef int memory_peek(table_t* t, const probe_t* p, size_t* n) noexcept nogil:
         if slot_is_group(slot[0]):
             g = slot_group(slot[0])
             n[0] += block_bytes(sizeof(group_t)) + block_bytes(g.cap * sizeof(void*))
-            if g.index != NULL:
-                n[0] += block_bytes(<size_t>8 << g.index_bits)
+            if g.heads != NULL:
+                n[0] += block_bytes(<size_t>4 << g.index_bits) + block_bytes(g.cap * sizeof(uint64_t))
             for i in range(g.used):
                 if g.rows[i] != NULL:
                     n[0] += row_spent(g.rows[i])

@@ -110,40 +110,51 @@ cdef inline uint64_t row_hash(const uint64_t* row) noexcept nogil:
     """Of the row as a whole; the upper half only."""
     return term_hash(row_as_cell(row), <const char*>row) & ~<uint64_t>0xFFFFFFFF
 
+cdef inline uint32_t group_chain(const group_t* g, uint64_t hash) noexcept nogil:
+    return <uint32_t>((hash >> 32) & ((<uint64_t>1 << g.index_bits) - 1))
+
 cdef void group_index_add(group_t* g, uint64_t hash, uint32_t position) noexcept nogil:
-    cdef uint64_t mask = (<uint64_t>1 << g.index_bits) - 1
-    cdef uint64_t at = (hash >> 32) & mask
-    while g.index[at] != 0:
-        at = (at + 1) & mask
-    g.index[at] = hash | (position + 1)
+    cdef uint32_t* head = &g.heads[group_chain(g, hash)]
+    g.chain[position] = hash | head[0]
+    head[0] = position + 1
+
+cdef void group_index_close(stripe_t* s, group_t* g) noexcept nogil:
+    stripe_unblock(s, g.heads, <size_t>4 << g.index_bits)
+    stripe_unblock(s, g.chain, g.cap * sizeof(uint64_t))
+    g.heads = NULL
+    g.chain = NULL
 
 cdef int group_resize(stripe_t* s, group_t* g, uint32_t cap) noexcept nogil:
     """Close the holes, in a new array of this capacity, with an index where it pays."""
     cdef uint64_t** rows = <uint64_t**>stripe_block(s, cap * sizeof(void*))
-    cdef uint64_t* index = NULL
-    cdef uint32_t bits = 0
+    cdef uint32_t* heads = NULL
+    cdef uint64_t* chain = NULL
+    cdef uint32_t bits = bits_for(cap)
     cdef uint32_t i, n = 0
     if rows == NULL:
         return ST_NO_MEMORY
     if cap > GROUP_INDEXED:
-        bits = bits_for(<size_t>cap * 2)
-        index = <uint64_t*>stripe_block(s, <size_t>8 << bits)
-        if index == NULL:
+        heads = <uint32_t*>stripe_block(s, <size_t>4 << bits)
+        chain = <uint64_t*>stripe_block(s, cap * sizeof(uint64_t))
+        if heads == NULL or chain == NULL:
+            stripe_unblock(s, heads, <size_t>4 << bits)
+            stripe_unblock(s, chain, cap * sizeof(uint64_t))
             stripe_unblock(s, rows, cap * sizeof(void*))
             return ST_NO_MEMORY
     for i in range(g.used):
         if g.rows[i] != NULL:
             rows[n] = g.rows[i]
             n += 1
+    group_index_close(s, g)
     stripe_unblock(s, g.rows, g.cap * sizeof(void*))
-    stripe_unblock(s, g.index, <size_t>8 << g.index_bits)
     g.rows = rows
-    g.index = index
+    g.heads = heads
+    g.chain = chain
     g.index_bits = bits
     g.first = 0
     g.used = n
     g.cap = cap
-    if index != NULL:
+    if heads != NULL:
         for i in range(n):
             group_index_add(g, row_hash(rows[i]), i)
     return ST_OK
@@ -159,8 +170,8 @@ cdef group_t* group_open(stripe_t* s) noexcept nogil:
     return g
 
 cdef void group_close(stripe_t* s, group_t* g) noexcept nogil:
+    group_index_close(s, g)
     stripe_unblock(s, g.rows, g.cap * sizeof(void*))
-    stripe_unblock(s, g.index, <size_t>8 << g.index_bits)
     stripe_unblock(s, g, sizeof(group_t))
     s.special -= 1
 
@@ -168,7 +179,7 @@ cdef int group_add(stripe_t* s, group_t* g, uint64_t* row) noexcept nogil:
     if g.used == g.cap and group_resize(s, g, g.cap if g.live <= g.cap // 2 else g.cap * 2) != ST_OK:
         return ST_NO_MEMORY
     g.rows[g.used] = row
-    if g.index != NULL:
+    if g.heads != NULL:
         group_index_add(g, row_hash(row), g.used)
     g.used += 1
     g.live += 1
@@ -176,22 +187,19 @@ cdef int group_add(stripe_t* s, group_t* g, uint64_t* row) noexcept nogil:
 
 cdef int64_t group_find(const group_t* g, const uint64_t* row) noexcept nogil:
     """The position of a row equal to this one, or -1."""
-    cdef uint64_t mask, at, hash
+    cdef uint64_t hash
     cdef uint32_t i
-    if g.index == NULL:
+    if g.heads == NULL:
         for i in range(g.used):
             if g.rows[i] != NULL and row_equal(g.rows[i], row):
                 return i
         return -1
     hash = row_hash(row)
-    mask = (<uint64_t>1 << g.index_bits) - 1
-    at = (hash >> 32) & mask
-    while g.index[at] != 0:
-        if g.index[at] & ~<uint64_t>0xFFFFFFFF == hash:
-            i = <uint32_t>g.index[at] - 1
-            if g.rows[i] != NULL and row_equal(g.rows[i], row):
-                return i
-        at = (at + 1) & mask
+    i = g.heads[group_chain(g, hash)]
+    while i != 0:
+        if g.chain[i - 1] & ~<uint64_t>0xFFFFFFFF == hash and row_equal(g.rows[i - 1], row):
+            return i - 1
+        i = <uint32_t>g.chain[i - 1]
     return -1
 
 
@@ -521,22 +529,38 @@ cdef int hash_take(table_t* t, const probe_t* p, row_sink_t sink, void* ctx) noe
     ts_lock_release(&s.lock)
     return st
 
+cdef void group_take_out(table_t* t, stripe_t* s, group_t* g, uint32_t position) noexcept nogil:
+    row_drop(t, s, g.rows[position])
+    g.rows[position] = NULL
+    g.live -= 1
+    counter_bump(&s.rows, <uint64_t>-1)
+
 cdef int group_erase(table_t* t, stripe_t* s, group_t* g, const uint64_t* row) noexcept nogil:
-    """Erase all rows of a group that equal this one."""
-    cdef int64_t at
-    cdef int st = ST_ABSENT
-    while g.live > 0:
-        at = group_find(g, row)
-        if at < 0:
-            break
-        row_drop(t, s, g.rows[at])
-        g.rows[at] = NULL
-        g.live -= 1
-        while g.live > 0 and g.rows[g.first] == NULL:
-            g.first += 1
-        counter_bump(&s.rows, <uint64_t>-1)
-        st = ST_OK
-    return st
+    """Erase all rows of a group that equal this one, in one pass over those that could."""
+    cdef uint32_t before = g.live
+    cdef uint32_t i, at, link = 0       # position + 1 of the last row of the chain that stays
+    cdef uint64_t hash
+    if g.heads == NULL:
+        for i in range(g.used):
+            if g.rows[i] != NULL and row_equal(g.rows[i], row):
+                group_take_out(t, s, g, i)
+    else:
+        hash = row_hash(row)
+        i = g.heads[group_chain(g, hash)]
+        while i != 0:
+            at = i
+            i = <uint32_t>g.chain[at - 1]
+            if g.chain[at - 1] & ~<uint64_t>0xFFFFFFFF == hash and row_equal(g.rows[at - 1], row):
+                group_take_out(t, s, g, at - 1)
+                if link == 0:
+                    g.heads[group_chain(g, hash)] = i
+                else:
+                    g.chain[link - 1] = (g.chain[link - 1] & ~<uint64_t>0xFFFFFFFF) | i
+            else:
+                link = at
+    while g.live > 0 and g.rows[g.first] == NULL:
+        g.first += 1
+    return ST_OK if g.live != before else ST_ABSENT
 
 cdef int hash_erase(table_t* t, const uint64_t* row) noexcept nogil:
     cdef probe_t p
