@@ -135,7 +135,7 @@ class App:
         self.stopped.set()
 
     async def _drain(self, grace: float) -> None:
-        """Close our side of each connection as soon as all that has arrived there is answered; then let the peers close.
+        """Close our side of each connection as soon as all that has arrived is answered; then let the peers close.
 
         Closing a socket on which unread requests have arrived resets the connection, and replies under way would be
         lost with it.

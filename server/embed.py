@@ -125,8 +125,8 @@ class Running(_Served):
 def background(**settings: object) -> Background:
     """Serve this process's tables from a thread of its own.
 
-    Settings are those of the command line, with underscores: port, bind, unixsocket, requirepass, io, ... Port 0 takes a
-    free one. OSError if an address cannot be had, ConfigError (a ValueError) for a setting that cannot be.
+    Settings are those of the command line, with underscores: port, bind, unixsocket, requirepass, io, ... Port 0 takes
+    a free one. OSError if an address cannot be had, ConfigError (a ValueError) for a setting that cannot be.
 
     >>> import socket, tsunami, tsunami_server
     >>> users = tsunami.new("embedded_users")

@@ -620,16 +620,13 @@ def waited_for_a_processor() -> float:
 def test_a_ticker_of_one_millisecond_is_on_time_under_full_load() -> None:
     """Fifty connections pipeline 64 deep at a loop on which a coroutine wants to run each millisecond: p99 is below 2.
 
-    For what other processes take away the server is not to blame: it is subtracted. Of several windows one must keep the
-    bound.
+    What other processes take away is subtracted: it is not our doing. One of several windows must keep the bound.
     """
     windows = lateness_under_load()
     for window in windows:
         late, own = sorted(each[0] for each in window), sorted(each[1] for each in window)
         at = int(len(window) * 0.99)
-        print(
-            f"{len(window)} ticks, p99 {late[at]:.2f} ms late, our own part {own[at]:.2f} ms; median {late[at // 2]:.2f} ms"
-        )
+        print(f"{len(window)} ticks, p99 {late[at]:.2f} ms late, our part {own[at]:.2f}; median {late[at // 2]:.2f} ms")
     assert min(map(len, windows)) > 10
     assert p99_own(windows[-1]) < 2
 

@@ -49,6 +49,17 @@ def test_a_bulk_of_proto_max_bulk_len_is_taken_and_one_byte_more_is_not(server: 
         assert other.rest() == b"-ERR Protocol error: invalid bulk length\r\n"
 
 
+def test_a_request_longer_than_the_query_mark_is_received_all_the_same(wire: Wire) -> None:
+    """The mark holds back what comes behind unread replies, and nothing else."""
+    try:
+        assert wire("CONFIG", "SET", "client-query-mark", "16384") == b"OK"
+        assert wire("ECHO", b"x" * MB) == b"x" * MB
+        wire.send(request("SET", "k", b"x" * 30_000) * 50 + request("CLIENT", "GETNAME") + request("PING") * 5000)
+        assert wire.replies(50 + 1 + 5000) == [b"OK"] * 50 + [None] + [b"PONG"] * 5000
+    finally:
+        assert wire("CONFIG", "SET", "client-query-mark", "64mb") == b"OK"
+
+
 def test_proto_max_bulk_len_can_be_changed_while_the_server_runs(wire: Wire) -> None:
     try:
         assert wire("CONFIG", "SET", "proto-max-bulk-len", "2mb") == b"OK"

@@ -35,6 +35,7 @@
 
 import os as py_os
 import selectors
+from collections.abc import Mapping
 
 cdef extern from *:
     """
@@ -43,11 +44,11 @@ cdef extern from *:
     #include <sys/socket.h>
     #include <stdint.h>
     #include <time.h>
+    #include <unistd.h>
     #ifdef __linux__
     #include <sys/epoll.h>
     #include <sys/eventfd.h>
     #include <sys/syscall.h>
-    #include <unistd.h>
     #define TS_EPOLL 1
     typedef struct epoll_event ts_event_t;
     static inline uint64_t ts_event_tag(const ts_event_t *e) { return e->data.u64; }
@@ -110,6 +111,7 @@ cdef extern from *:
     int EPOLL_CTL_DEL
     int EPOLL_CTL_MOD
     int EPOLL_CLOEXEC
+    int ts_close "close"(int fd) noexcept nogil
     ssize_t recv(int fd, void* buf, size_t n, int flags) noexcept nogil
     ssize_t send(int fd, const void* buf, size_t n, int flags) noexcept nogil
     int MSG_NOSIGNAL
@@ -167,9 +169,9 @@ cdef class _Selector:
     def __dealloc__(self):
         free(self.handed)
         if self.signal >= 0:
-            py_os.close(self.signal)
+            ts_close(self.signal)
         if self.epoll >= 0:
-            py_os.close(self.epoll)
+            ts_close(self.epoll)
 
     # ---- the queue
 
@@ -315,7 +317,7 @@ cdef class _Selector:
             if c.readable and input_size(&c.input) < self.p.soft_query and self._receive(c):
                 self._queue(c)
             return                      # else: the edge that makes it writable queues it again
-        if c.readable and input_size(&c.input) <= self.p.soft_query:
+        if c.readable and c.hungry:
             self._receive(c)
             if c.gone:
                 return
@@ -505,7 +507,7 @@ cdef class _Selector:
         self.keys.clear()
         for fd in (self.signal, self.epoll):
             if fd >= 0:
-                py_os.close(fd)
+                ts_close(fd)
         self.signal = self.epoll = -1
 
     def fileno(self):
@@ -547,8 +549,8 @@ def _events(events):
     return events
 
 
-class _Map(selectors._SelectorMapping):
-    """Of files to keys, as selectors has it."""
+class _Map(Mapping):
+    """Of files to keys, as selectors has it: iterating gives descriptors."""
 
     def __init__(self, selector):
         self._selector = selector
