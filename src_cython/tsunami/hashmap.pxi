@@ -45,8 +45,8 @@ cdef struct group_t:
     uint32_t used           # positions in use, holes included
     uint32_t live
     uint32_t cap
-    # The index of a long group, by the hash of the whole row: chains of positions, newest first. Equal rows share a chain, so
-    # adding one more of them costs what the first did.
+    # The index of a long group, by the hash of the whole row: chains of positions, newest first. Equal rows share a
+    # chain, so adding one more of them costs what the first did.
     uint32_t index_bits     # there are 1 << index_bits chains
     uint32_t* heads         # position + 1 of a chain's newest row; NULL: no index
     uint64_t* chain         # by position: upper half of the row's hash | position + 1 of the chain's next
