@@ -712,3 +712,52 @@ def test_command_names_are_known_in_any_case_and_only_as_they_are(served: Served
     served.plane.disable("GET")
     conn.feed(request("get", "a"))
     assert conn.run() == _wire.COLD
+
+
+# ---- slow commands, statistics
+
+
+def test_a_slow_hot_command_gets_into_the_slowlog(wire: Wire) -> None:
+    assert wire("CONFIG", "SET", "slowlog-log-slower-than", "1000") == b"OK"
+    try:
+        assert wire("SLOWLOG", "RESET") == b"OK"
+        keys = [f"k{i}" for i in range(100_000)]  # 10 ns for each would be enough
+        assert wire("EXISTS", *keys) == 0
+        wait_until(lambda: took_us(wire, b"EXISTS", b"k0") >= 1000, "it is noted")
+    finally:
+        assert wire("CONFIG", "SET", "slowlog-log-slower-than", "10000") == b"OK"
+
+
+def took_us(wire: Wire, *start: bytes) -> int:
+    """Microseconds of the SLOWLOG's entry of a command that starts so; -1 if there is none."""
+    entries = wire("SLOWLOG", "GET", "-1")
+    assert isinstance(entries, list)
+    return max((int(entry[2]) for entry in entries if entry[3][: len(start)] == [*start]), default=-1)
+
+
+def test_below_a_millisecond_every_command_is_timed_by_itself(wire: Wire) -> None:
+    assert wire("CONFIG", "SET", "slowlog-log-slower-than", "0") == b"OK"
+    try:
+        assert wire("SLOWLOG", "RESET") == b"OK"
+        assert wire("GET", "a") is None
+        entries = wire("SLOWLOG", "GET")
+        assert isinstance(entries, list)
+        assert [entry[3] for entry in entries] == [[b"GET", b"a"], [b"SLOWLOG", b"RESET"]]
+    finally:
+        assert wire("CONFIG", "SET", "slowlog-log-slower-than", "10000") == b"OK"
+
+
+def test_hot_commands_hits_misses_and_bytes_are_counted() -> None:
+    plane = _wire.Plane([keyspace(db) for db in range(16)])
+    conn = _wire.Conn(plane)
+    sent = request("SET", "counted", "1") + request("GET", "counted") * 3 + request("GET", "no such key") * 2
+    conn.feed(sent + request("DEL", "counted"))
+    assert conn.run() == _wire.NEED_DATA
+    replies = conn.take_output()
+    counters = plane.counters()
+    assert counters["commands"] == 7 and counters["cold_commands"] == 0
+    assert (counters["keyspace_hits"], counters["keyspace_misses"]) == (3, 2)
+    assert (counters["bytes_in"], counters["bytes_out"]) == (len(sent) + len(request("DEL", "counted")), len(replies))
+    assert {name: calls for name, (calls, _) in plane.command_stats().items()} == {"set": 1, "get": 5, "del": 1}
+    plane.reset_stats()
+    assert not any(plane.counters().values()) and plane.command_stats() == {}
