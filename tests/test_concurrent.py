@@ -601,6 +601,29 @@ def test_tables_that_come_and_go_by_name_are_whole_or_absent() -> None:
     assert tsunami.whereis(name) is None
 
 
+def test_all_lists_the_tables_while_others_come_and_go() -> None:
+    mine = [Table(stripes=1) for _ in range(20)]
+    crew = Crew()
+
+    def make() -> None:
+        for _ in range(1500 * ROUNDS):
+            some = [Table(stripes=1) for _ in range(3)]
+            some[0].delete()
+        crew.stop.set()
+
+    def look() -> None:
+        while not crew.stop.is_set():
+            found = tsunami.all()
+            assert set(mine) <= set(found)
+            assert len(set(found)) == len(found)
+
+    crew.add(make)
+    crew.add(make)
+    crew.add(look)
+    crew.add(look)
+    crew.run()
+
+
 def test_one_thread_wins_each_name() -> None:
     crew = Crew()
     wins: list[int] = []
