@@ -98,14 +98,22 @@ def expired_keys(client: Client) -> int:
 
 
 @pytest.mark.slow
-def test_the_sweep_is_prompt(client: Client) -> None:
-    """The bound, and the metric for it: INFO tells the worst lateness. Twice the bound, for a busy machine's sake."""
-    for at in range(20):
-        client.all([("SET", f"k{at}:{number}", "v", "PX", str(20 + 37 * at)) for number in range(50)])
-    wait_until(lambda: client.value("DBSIZE") == 0, "all are swept")
-    lines = client.value("INFO", "tsunami").decode().splitlines()
-    worst = int(next(line for line in lines if line.startswith("expire_late_max_ms:")).partition(":")[2])
-    assert 0 <= worst <= 2 * LATENESS_MS
+def test_the_sweep_is_prompt() -> None:
+    """The bound, and the metric for it in INFO. What the machine stalls everybody is not counted."""
+    with our_server() as server, Client(server.port) as client:
+        client.value("FLUSHALL")
+        for at in range(20):
+            client.all([("SET", f"k{at}:{number}", "v", "PX", str(20 + 37 * at)) for number in range(50)])
+        stall_ms, end = 0.0, time.monotonic() + 30
+        while client.value("DBSIZE"):
+            assert time.monotonic() < end, "the sweep does not come"
+            start = time.monotonic()
+            time.sleep(0.002)
+            client.value("PING")
+            stall_ms = max(stall_ms, (time.monotonic() - start) * 1000 - 2)
+        lines = client.value("INFO", "tsunami").decode().splitlines()
+        worst = int(next(line for line in lines if line.startswith("expire_late_max_ms:")).partition(":")[2])
+        assert 0 <= worst <= LATENESS_MS + stall_ms
 
 
 def test_ttl_is_kept_where_redis_keeps_it(client: Client) -> None:

@@ -207,23 +207,29 @@ def test_what_is_fixed_cannot_be_set(client: Client) -> None:
 # ---- SLOWLOG, LATENCY
 
 
+def sleeps(client: Client, count: str) -> list[Any]:
+    """The entries of DEBUG SLEEP: on a busy machine anything can be slow."""
+    return [entry for entry in client.value("SLOWLOG", "GET", count) if entry[3][:2] == [b"DEBUG", b"SLEEP"]]
+
+
 def test_slowlog_keeps_what_was_slow(client: Client) -> None:
     client.value("CONFIG", "SET", "slowlog-log-slower-than", "20000")
     client.value("SLOWLOG", "RESET")
     client.value("CLIENT", "SETNAME", "slow")
     client.value("DEBUG", "SLEEP", "0.03")
     client.value("PING")
-    ((number, at, usec, argv, peer, name),) = client.value("SLOWLOG", "GET")
+    ((number, at, usec, argv, peer, name),) = sleeps(client, "10")
     assert argv == [b"DEBUG", b"SLEEP", b"0.03"] and usec >= 30_000 and abs(at - time.time()) < 60
     assert (peer.decode(), name) == ("{}:{}".format(*client.socket.getsockname()), b"slow")
-    assert client.value("SLOWLOG", "LEN") == 1
+    assert client.value("SLOWLOG", "LEN") >= 1
     client.value("DEBUG", "SLEEP", "0.03")
-    assert [entry[0] for entry in client.value("SLOWLOG", "GET", "-1")] == [number + 1, number]
+    (second, first) = (entry[0] for entry in sleeps(client, "-1"))
+    assert first == number < second
     client.value("CONFIG", "SET", "slowlog-max-len", "1")
-    assert [entry[0] for entry in client.value("SLOWLOG", "GET", "-1")] == [number + 1]
+    assert client.value("SLOWLOG", "LEN") == 1
     client.value("CONFIG", "SET", "slowlog-max-len", "128", "slowlog-log-slower-than", "10000")
     assert client("SLOWLOG", "RESET") == ("+", "OK")
-    assert client.value("SLOWLOG", "LEN") == 0
+    assert sleeps(client, "-1") == []
 
 
 def test_slowlog_shortens_what_is_long_and_hides_passwords(client: Client) -> None:
@@ -258,8 +264,8 @@ def test_latency_samples_what_is_above_the_threshold(client: Client) -> None:
     client.value("DEBUG", "SLEEP", "0.02")
     client.value("CONFIG", "SET", "latency-monitor-threshold", "0")
     ((event, _, latest, worst),) = client.value("LATENCY", "LATEST")
-    assert event == b"command" and 20 <= latest <= worst
-    assert [took for _, took in client.value("LATENCY", "HISTORY", "command")] == [worst]
+    assert event == b"command" and 10 <= latest <= worst and worst >= 20
+    assert max(took for _, took in client.value("LATENCY", "HISTORY", "command")) == worst
     assert client.value("LATENCY", "RESET", "command", "other") == 1
     assert client.value("LATENCY", "HISTORY", "command") == []
 
@@ -269,10 +275,10 @@ def test_latency_samples_what_is_above_the_threshold(client: Client) -> None:
 
 def test_object_idletime_counts_from_the_last_access(client: Client) -> None:
     client.value("SET", "k", "v")
-    assert client.value("OBJECT", "IDLETIME", "k") == 0
-    wait_until(lambda: client.value("OBJECT", "IDLETIME", "k") >= 1, "the key is idle")
+    assert client.value("OBJECT", "IDLETIME", "k") <= 1  # the clock may just have gone from one second to the next
+    wait_until(lambda: client.value("OBJECT", "IDLETIME", "k") >= 3, "the key is idle")
     client.value("GET", "k")
-    assert client.value("OBJECT", "IDLETIME", "k") == 0
+    assert client.value("OBJECT", "IDLETIME", "k") <= 1
 
 
 def test_memory_usage_follows_the_value(client: Client) -> None:
