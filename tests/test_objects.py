@@ -16,6 +16,7 @@ import redis
 from _support import wait_until
 from _tabletools import Crew, every_type
 
+import tsunami
 import tsunami_server
 from tsunami import Table, _core
 
@@ -202,6 +203,51 @@ def test_an_equal_row_that_a_bag_does_not_add_keeps_no_object() -> None:
     for _ in range(10):
         table.insert((1, thing))
     assert sys.getrefcount(thing) == before
+
+
+class Moody:
+    """Registered; its decoder fails."""
+
+
+class Refusal(Exception):
+    pass
+
+
+def refuse(payload: object) -> Moody:
+    raise Refusal
+
+
+tsunami.register_term(Moody, "tests.moody", lambda moody: "mood", refuse)
+
+READS: dict[str, Callable[[Table], object]] = {
+    "lookup": lambda t: t.lookup(1),
+    "lookup_many": lambda t: t.lookup_many([2, 1, 2]),
+    "lookup_element": lambda t: t.lookup_element(1, 2),
+    "getitem": lambda t: t[1],
+    "tab2list": lambda t: t.tab2list(),
+    "iterate": lambda t: list(t),
+    "slots": lambda t: t.slot(0),
+    "first_lookup": lambda t: (t.first_lookup(), t.next_lookup(t.first())),
+    "foldl": lambda t: t.foldl(lambda row, acc: acc, None),
+    "foldr": lambda t: t.foldr(lambda row, acc: acc, None),
+    "scan": lambda t: _core.scan(t, 0, 10),
+}
+
+
+@every_type
+@pytest.mark.parametrize("how", READS)
+def test_a_decoder_that_fails_comes_out_and_keeps_nothing(kind: str, how: str) -> None:
+    table = Table(kind, stripes=1)
+    thing = Thing()
+    table.insert([(1, thing, Moody()), (2, thing)])
+    before = sys.getrefcount(thing)
+    for _ in range(20):
+        with pytest.raises(Refusal):
+            READS[how](table)
+    assert sys.getrefcount(thing) == before
+    assert table.info("fixed") is False
+    assert len(table) == 2
+    table.check()
 
 
 def test_reference_counts_are_exact_over_many_rows_and_overwrites() -> None:
