@@ -325,3 +325,19 @@ def test_an_expired_key_is_never_seen(io: str) -> None:
             while time.monotonic() < deadline:
                 pass
             assert wire("GET", "k") is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("io", IO_KINDS)
+def test_memory_shrinks_after_an_enormous_request(io: str) -> None:
+    with tsunami_server("--io", io) as server, server.wire() as wire:
+        assert wire("PING") == b"PONG"
+        before = server.memory()
+        value = b"x" * (100 * MB)
+        assert wire("SET", "k", value) == b"OK"
+        assert wire("GET", "k") == value
+        assert wire("ETS.NEW", "t") == b"t"
+        assert wire("ETS.INSERT", "t", "1", value) == 1
+        assert wire("ETS.LOOKUP", "t", "1") == [[1, value]]
+        assert wire("DEL", "k") == wire("ETS.DROP", "t") == 1
+        wait_until(lambda: server.memory() - before < 20 * MB, "it is given back")

@@ -40,6 +40,7 @@ cdef enum state_t:
 
 cdef enum:
     SHARED_BYTES = 64 * 1024    # of the plane's shared buffers, and the size up to which an idle buffer is kept
+    SCRATCH_BYTES = 1024 * 1024     # up to which the plane's scratch buffers are kept
     CLOCK_EVERY = 32            # commands between two looks at the clock
     LONG_ARGS = 64              # a command with more arguments is timed by itself: only those can be slow
     SLOW_KEPT = 128
@@ -236,16 +237,23 @@ cdef inline bint conn_hot(conn_t* c, run_t* r) noexcept nogil:
     c.last_hot = index
     return True
 
+cdef inline void scratch_trim(buf_t* b) noexcept nogil:
+    """One enormous row does not keep its room."""
+    if ts_unlikely(b.cap > SCRATCH_BYTES):
+        buf_free(b)
+
 cdef void plane_account(plane_t* p, uint64_t nanos, uint64_t total) noexcept nogil:
     """Spread the time of a batch over the commands that ran in it."""
     cdef uint32_t i, k
     for i in range(p.touched_len):
         k = p.touched[i]
         p.calls[k] += p.tally[k]
-        p.nanos[k] += nanos * p.tally[k] // total
+        p.nanos[k] += nanos * p.tally[k] // total       # touched: total is above 0
         p.tally[k] = 0
     p.touched_len = 0
     p.commands += total
+    scratch_trim(&p.row)
+    scratch_trim(&p.copy)
 
 cdef void conn_refuse(conn_t* c, out_t* o, int st) noexcept nogil:
     """What came is no RESP: say so, and end."""
@@ -313,7 +321,7 @@ cdef int conn_run(conn_t* c, out_t* o, uint64_t until) noexcept nogil:
         input_drop(&c.input)
     c.db = r.db_index
     c.hungry = state == S_NEED_DATA
-    if n:
+    if n or state == S_COLD:            # one that turned out cold has used the scratch buffers too
         plane_account(c.plane, ts_now_ns() - start, n)
     named_release(&r)
     return state
