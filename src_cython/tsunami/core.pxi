@@ -22,7 +22,7 @@ cdef object END_OF_TABLE_ = END_OF_TABLE
 cdef object _missing = object()
 
 # Tables that live, for all() and for the trash; and the named ones, which live until they are deleted.
-cdef object _tables = _weakref.WeakSet()
+cdef dict _tables = {}          # id -> weak reference, which takes itself out
 cdef dict _named = {}
 cdef object _naming = _threading.Lock()        # _named and the engine's registry of names change together
 cdef list _keyspaces = [None] * 16
@@ -34,9 +34,14 @@ cdef int trash_collect() except -1:
     """Drop the objects that no row holds any more, of all tables: for the wire, which lets rows go without the GIL.
     Finalizers run here."""
     flag_store(&trash_waits, 0)
-    for table in list(_tables):
+    for table in live_tables():
         (<Table>table).settle()
     return 0
+
+
+cdef list live_tables():
+    """The tables that there are. Others may come and go meanwhile: list() of a dict's values is one step."""
+    return [table for reference in list(_tables.values()) if (table := reference()) is not None]
 
 
 # ---- copies of rows on their way out
@@ -84,26 +89,49 @@ cdef inline void rows_close(rows_t* r) noexcept nogil:
         rows_clear(r)
     buf_free(&r.buf)
 
+cdef int rows_put_back(table_t* t, rows_t* r) noexcept nogil:
+    """Insert the copies again, if their key is still absent."""
+    cdef const uint64_t** rows = <const uint64_t**>malloc((r.n + 1) * sizeof(void*))
+    cdef size_t i, at = 0
+    cdef int st
+    if rows == NULL:
+        return ST_NO_MEMORY
+    for i in range(r.n):
+        rows[i] = <const uint64_t*>(r.buf.data + at)
+        at += row_words(rows[i]) * 8
+    st = table_put_many(t, rows, r.n, True)
+    free(rows)
+    return st
+
 cdef list rows_list(Table table, rows_t* r):
     """The rows as tuples. Closes."""
+    cdef list out
+    try:
+        out = rows_decode(table, r)
+    finally:
+        rows_close(r)
+    table.settle()          # a row that was let go while it was read left its objects to us
+    return out
+
+cdef list rows_decode(Table table, rows_t* r):
+    """The rows as tuples. Decoders of extension terms run here, and may raise."""
     cdef list out
     cdef size_t at = 0, i
     cdef const uint64_t* row
     cdef object item
     if ts_unlikely(r.failed):
-        rows_close(r)
         raise MemoryError
-    out = PyList_New(<Py_ssize_t>r.n)
-    try:
-        for i in range(r.n):
-            row = <const uint64_t*>(r.buf.data + at)
-            item = decode_row(row, <void*>table)
-            Py_INCREF(item)
-            PyList_SET_ITEM(out, <Py_ssize_t>i, item)
-            at += row_words(row) * 8
-    finally:
-        rows_close(r)
-    table.settle()          # a row that was let go while it was read left its objects to us
+    if r.n == 1:
+        item = decode_row(<const uint64_t*>r.buf.data, <void*>table)
+        out = PyList_New(1)
+        Py_INCREF(item)
+        PyList_SET_ITEM(out, 0, item)
+        return out
+    out = []                # never half built: the collector shows lists to whoever asks
+    for i in range(r.n):
+        row = <const uint64_t*>(r.buf.data + at)
+        PyList_Append(out, decode_row(row, <void*>table))
+        at += row_words(row) * 8
     return out
 
 
@@ -531,6 +559,7 @@ cdef class Table:
     cdef dict _slots            # address of an object -> its slot
     cdef object _name           # Atom or None
     cdef bint named             # it can be found by its name
+    cdef bint ready             # __init__ has been called
     cdef object __weakref__
 
     def __cinit__(self, *args, **kwargs):
@@ -546,7 +575,7 @@ cdef class Table:
         cdef const methods_t* methods = methods_for(type)
         cdef size_t wanted
         cdef table_t* t
-        if self in _tables:
+        if self.ready:
             raise BadType("a table is initialised once")
         if not is_integer(keypos):
             raise BadType(f"keypos={shown(keypos)}: a position is an integer from 0 on")
@@ -566,7 +595,9 @@ cdef class Table:
                 raise MemoryError
             table_release(self.t)
             self.t = t
-        _tables.add(self)
+        self.ready = True
+        number = self.t.id
+        _tables[number] = _weakref.ref(self, lambda reference: _tables.pop(number, None))
 
     def __dealloc__(self):
         if self.t != NULL:
@@ -806,7 +837,6 @@ cdef class Table:
         with nogil:
             stripes_empty(self.t, True)
         self.settle()
-        _tables.discard(self)
         return 0
 
     def delete_object(self, row, /):
@@ -848,6 +878,8 @@ cdef class Table:
     def take(self, key, /):
         """Look the key's rows up and delete them in one step. Returns the list of them. ETS: take/2.
 
+        If a registered decoder raises, the rows go back, unless the key has come back meanwhile.
+
         >>> t = Table()
         >>> t.insert((1, "one")), t.take(1), t.take(1)
         (True, [(1, 'one')], [])
@@ -864,8 +896,14 @@ cdef class Table:
         key_close(&k)
         if st != ST_OK and st != ST_ABSENT:
             raise fail(self, st, key)
-        out = rows_list(self, &rows)
-        self.settle()
+        try:
+            out = rows_decode(self, &rows)
+        except BaseException:
+            rows_put_back(self.t, &rows)
+            raise
+        finally:
+            rows_close(&rows)
+            self.settle()
         return out
 
     def update_counter(self, key, what, default=None, /):
@@ -1751,21 +1789,28 @@ cdef class _Rows:
     def __next__(self):
         cdef list piece
         cdef list before
-        cdef uint64_t cursor
-        while self.at >= len(self.piece):
-            if self.over:
-                raise StopIteration
-            cursor = self.cursor
-            piece = self.table.scan(&cursor, knob_scan_rows)
-            before = self.piece         # its rows may have finalizers, which may call us: let them go last
-            self.piece = piece
-            self.at = 0
-            self.cursor = cursor
-            self.over = cursor == 0
-            del before
-        row = self.piece[self.at]
-        self.at += 1
-        return row
+        cdef uint64_t cursor, seen
+        cdef object row
+        while True:
+            with cython.critical_section(self):
+                if self.at < len(self.piece):
+                    row = self.piece[self.at]
+                    self.at += 1
+                    return row
+                if self.over:
+                    raise StopIteration
+                seen = cursor = self.cursor
+            piece = self.table.scan(&cursor, knob_scan_rows)    # lets the GIL go
+            before = None
+            with cython.critical_section(self):
+                # If another thread has got on meanwhile, its piece is the one to go on with.
+                if not self.over and self.cursor == seen and self.at >= len(self.piece):
+                    before = self.piece
+                    self.piece = piece
+                    self.at = 0
+                    self.cursor = cursor
+                    self.over = cursor == 0
+            del before      # its rows may have finalizers, which may call us
 
 
 # ---- the module's functions
@@ -1821,7 +1866,7 @@ def all():
     >>> t in tsunami.all()
     True
     """
-    return [table for table in list(_tables) if flag_load(&(<Table>table).t.alive) and (<Table>table) not in _keyspaces]
+    return [table for table in live_tables() if flag_load(&(<Table>table).t.alive) and table not in _keyspaces]
 
 
 def keyspace(db=0, /):
