@@ -250,6 +250,23 @@ def test_a_decoder_that_fails_comes_out_and_keeps_nothing(kind: str, how: str) -
     table.check()
 
 
+@every_type
+@pytest.mark.parametrize("name", ["take", "pop"])
+def test_a_row_that_cannot_be_decoded_is_not_lost_by_taking_it(kind: str, name: str) -> None:
+    table = Table(kind)
+    thing = Thing()
+    table.insert([(1, thing, Moody()), (2, thing)])
+    before = sys.getrefcount(thing)
+    for _ in range(3):
+        with pytest.raises(Refusal):
+            getattr(table, name)(1)
+        assert (table.member(1), len(table)) == (True, 2)
+    assert sys.getrefcount(thing) == before
+    table.check()
+    table.delete(1)
+    assert len(table) == 1
+
+
 def test_reference_counts_are_exact_over_many_rows_and_overwrites() -> None:
     table = Table()
     thing = Thing()
