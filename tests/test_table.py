@@ -78,6 +78,22 @@ def test_rows_of_one_key_keep_the_order_of_their_insertion_among_thousands_of_ot
 
 
 @every_type
+def test_insert_takes_the_rows_of_any_iterable_as_one_list(kind: str) -> None:
+    table = Table(kind)
+    assert table.insert((n, n) for n in range(100)) is True
+    assert table.insert_new(iter([(1, 1), (1000, 0)])) is False
+    assert table.insert_new({(2000,): None}.keys()) is True
+    copy = Table(kind)
+    copy.insert(table)
+    assert sorted(copy.tab2list()) == sorted(table.tab2list()) and len(copy) == 101
+    with fails(BadType):
+        table.insert(row for row in [(3000,), "no row"])
+    with pytest.raises(ZeroDivisionError):
+        table.insert((n, 1 // (n - 4002)) for n in range(4000, 4010))
+    assert len(table) == 101 and not table.member(3000) and not table.member(4000)
+
+
+@every_type
 def test_insert_of_an_empty_list_is_true(kind: str) -> None:
     table = Table(kind)
     assert (table.insert([]), table.insert_new([]), len(table)) == (True, True, 0)

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #define CHUNK_BYTES ((size_t)1 << 21) /* one huge page on x86-64 and arm64 */
@@ -30,6 +31,27 @@ static void *chunk_map(int want_huge) {
 }
 
 static void chunk_unmap(void *p) { munmap(p, CHUNK_BYTES); }
+
+/* Zeroed memory for slots. Large ones are the kernel's own pages, one mapping each: they come untouched, so nobody waits for
+   them to be cleared, and go without a detour over malloc's lists, whose trimming can take milliseconds. */
+#define SLOTS_MAPPED ((size_t)1 << 16)
+
+static void *slots_take(size_t n) {
+    if (n < SLOTS_MAPPED) {
+        void *p = NULL;
+        if (posix_memalign(&p, 64, n) != 0) return NULL;
+        memset(p, 0, n);
+        return p;
+    }
+    void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static void slots_give(void *p, size_t n) {
+    if (p == NULL) return;
+    if (n < SLOTS_MAPPED) free(p);
+    else munmap(p, n);
+}
 
 /* What malloc spends on a block of n bytes, its own header and rounding included: a function of n alone, so that what was added
    for a block is what is taken off for it. (glibc's rule; close to it elsewhere.) */

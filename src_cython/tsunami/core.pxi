@@ -214,6 +214,18 @@ cdef int batch_add(Table table, batch_t* b, object row) except -1:
     b.n += 1
     return 0
 
+cdef tuple rows_given(object rows):
+    """The rows of a list or another iterable, standing still."""
+    if not isinstance(rows, (list, str, bytes, bytearray, memoryview, dict)):
+        try:
+            return tuple(rows)
+        except TypeError:
+            if hasattr(type(rows), "__iter__"):
+                raise           # an error of its own
+    if isinstance(rows, list):
+        return tuple(rows)
+    raise BadType(f"a row (tuple) or a list of rows, not {shown(rows)}")
+
 cdef inline void batch_open(batch_t* b, Table table) noexcept:
     buf_init(&b.buf, NULL, 0)
     b.starts = NULL
@@ -659,7 +671,7 @@ cdef class Table:
     # -- writing
 
     def insert(self, rows, /):
-        """Insert a row, or all rows of a list in one step: nobody sees some of them without the others.
+        """Insert a row, or all rows of a list (or another iterable) in one step: nobody sees some without the others.
 
         In a set a row with the same key is replaced (of several in one list the last one stays); a bag takes no row
         that it has already; a duplicate_bag takes all. Returns True. O(1) a row. Raises BadType or BadArgument for
@@ -703,11 +715,9 @@ cdef class Table:
         try:
             if PyTuple_Check(rows):
                 batch_add(self, &b, rows)
-            elif isinstance(rows, list):
-                for row in tuple(rows):
-                    batch_add(self, &b, row)
             else:
-                raise BadType(f"a row (tuple) or a list of rows, not {shown(rows)}")
+                for row in rows_given(rows):
+                    batch_add(self, &b, row)
             if not flag_load(&self.t.alive):
                 return ST_GONE
             if b.n == 0:

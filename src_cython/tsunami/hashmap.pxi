@@ -53,7 +53,6 @@ cdef struct group_t:
 
 cdef struct side_t:
     uint64_t* slots         # aligned to a cache line
-    void* block
     uint32_t bits           # there are 1 << bits buckets
 
 cdef struct map_t:
@@ -124,23 +123,22 @@ cdef inline side_t* map_side(map_t* m, uint64_t h) noexcept nogil:
         return &m.nxt
     return &m.cur
 
+cdef inline size_t side_bytes(uint32_t bits) noexcept nogil:
+    return <size_t>(BUCKET * 8) << bits
+
 cdef int side_open(side_t* s, uint32_t bits) noexcept nogil:
-    cdef size_t n = (<size_t>BUCKET * 8) << bits
-    s.block = calloc(1, n + 63)             # large blocks come as untouched zero pages
-    if s.block == NULL:
+    s.slots = <uint64_t*>slots_take(side_bytes(bits))
+    if s.slots == NULL:
         return ST_NO_MEMORY
-    s.slots = <uint64_t*>((<uintptr_t>s.block + 63) & ~<uintptr_t>63)
     s.bits = bits
     return ST_OK
 
 cdef inline size_t side_spent(const side_t* s) noexcept nogil:
-    if s.block == NULL:
-        return 0
-    return block_bytes(((<size_t>BUCKET * 8) << s.bits) + 63)
+    return side_bytes(s.bits) if s.slots != NULL and s.slots != nothing else 0
 
 cdef void side_close(side_t* s) noexcept nogil:
-    free(s.block)
-    s.block = NULL
+    if s.slots != nothing:
+        slots_give(s.slots, side_bytes(s.bits))
     s.slots = NULL
     s.bits = 0
 
@@ -326,9 +324,8 @@ cdef void map_move(map_t* m) noexcept nogil:
 cdef void map_turn(map_t* m) noexcept nogil:
     """All homes have moved: nxt becomes cur."""
     m.spent -= side_spent(&m.cur)
-    free(m.cur.block)
+    side_close(&m.cur)
     m.cur = m.nxt
-    m.nxt.block = NULL
     m.nxt.slots = NULL
     m.nxt.bits = 0
     m.frontier = 0
@@ -346,7 +343,7 @@ cdef inline void map_advance(map_t* m, size_t homes) noexcept nogil:
 cdef int map_start(map_t* m, uint32_t bits) noexcept nogil:
     """Begin to move to a table of 1 << bits buckets."""
     cdef int st
-    if m.cur.block == NULL:
+    if m.cur.slots == nothing:
         st = side_open(&m.cur, bits)
         if st != ST_OK:
             m.cur.slots = nothing
@@ -366,7 +363,7 @@ cdef int map_reserve(map_t* m, size_t more) noexcept nogil:
     left."""
     cdef size_t slots
     cdef int st
-    if m.cur.block == NULL:
+    if m.cur.slots == nothing:
         st = map_start(m, knob_min_bits)
         if st != ST_OK:
             return st
@@ -556,7 +553,7 @@ cdef str map_check(map_t* m):
     """None, or which invariant is broken."""
     cdef size_t count = 0
     cdef str wrong
-    if m.cur.block == NULL and (m.cur.slots != nothing or m.nxt.slots != NULL or m.count != 0):
+    if m.cur.slots == nothing and (m.nxt.slots != NULL or m.count != 0):
         return "a map without slots has keys"
     wrong = side_check(m, &m.cur, True, &count)
     if wrong is None and m.nxt.slots != NULL:

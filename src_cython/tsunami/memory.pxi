@@ -25,6 +25,8 @@ cdef extern from "chunk.h" nogil:
     void* chunk_map(int want_huge) noexcept
     void chunk_unmap(void* p) noexcept
     size_t block_bytes(size_t n) noexcept
+    void* slots_take(size_t n) noexcept
+    void slots_give(void* p, size_t n) noexcept
 
 cdef enum:
     PAGE_BYTES = 1024

@@ -267,7 +267,7 @@ ctypedef void (*slot_visit_t)(table_t* t, stripe_t* s, uint64_t slot) noexcept n
 
 cdef void side_each(side_t* side, slot_visit_t visit, table_t* t, stripe_t* s) noexcept nogil:
     cdef size_t i
-    if side.slots == NULL or side.block == NULL:
+    if side.slots == NULL or side.slots == nothing:
         return
     for i in range((<size_t>BUCKET) << side.bits):
         if side.slots[i] != 0:
