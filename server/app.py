@@ -94,7 +94,6 @@ class App:
     async def start(self) -> None:
         """Listen. OSError if an address cannot be had; then nothing is left open."""
         loop = asyncio.get_running_loop()
-        self._reserve_descriptors()
         sockets = list(self._open_sockets())
         if self.selector is not None:
             self._transport = NativeTransport(self, loop, self.selector)
@@ -129,6 +128,7 @@ class App:
         await self._drain(grace)
         for client in list(self.clients.values()):
             client.end()
+        await asyncio.sleep(0)  # asyncio closes the sockets of its transports one turn later
         self._transport.close()
         self._transport = None
         log.info("stopped")
@@ -310,8 +310,11 @@ class App:
         self.addresses.append(path)
         return sock
 
-    def _reserve_descriptors(self) -> None:
-        """As many descriptors as maxclients needs, if the system allows it; else fewer clients."""
+    def reserve_descriptors(self) -> None:
+        """As many descriptors as maxclients needs, if the system allows it; else fewer clients.
+
+        For a process that is ours: a program that embeds a server decides about its limits itself.
+        """
         try:
             import resource
         except ImportError:  # no limits of that kind here
@@ -413,6 +416,7 @@ async def _serve(app: App) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, app.shutdown)
+    app.reserve_descriptors()
     try:
         await app.start()
     except OSError as error:

@@ -120,6 +120,8 @@ class Client:
                 self.task = self.loop.create_task(self._answer_later(reply))
                 return state
             self._reply(reply)
+            if self.ended:
+                break
             state = self.conn.run(TURN_US)
             if state == _wire.COLD and time.monotonic() > until:
                 self.loop.call_soon(self._next_turn)
@@ -180,7 +182,8 @@ class NativeClient(Client):
 
     def _close(self) -> None:
         self.transport.clients.pop(self.fd, None)
-        self.transport.selector.drop(self.fd)
+        with contextlib.suppress(KeyError):  # it was never adopted
+            self.transport.selector.drop(self.fd)
         self.sock.close()
 
 
@@ -253,7 +256,11 @@ class NativeTransport:
             prepare(sock, self.host.keepalive_s)
         client = NativeClient(self, sock, peer, local, unix)
         self.clients[client.fd] = client
-        self.selector.adopt(client.fd, client.conn)
+        try:
+            self.selector.adopt(client.fd, client.conn)
+        except OSError:
+            client.end()
+            raise
 
 
 # ---- asyncio's transports

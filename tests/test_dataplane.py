@@ -190,6 +190,23 @@ def test_a_reader_that_does_not_read_costs_bounded_memory_and_gets_everything_in
         assert slow("PING") == b"PONG"
 
 
+@linux_only
+@pytest.mark.parametrize("io", IO_KINDS)
+def test_what_a_slow_reader_sends_meanwhile_is_answered_in_the_end(io: str) -> None:
+    """Its requests wait behind unread output, while others use the buffers that all share."""
+    with tsunami_server("--io", io) as server, server.wire() as other, server.wire(receive_buffer=16 * KB) as slow:
+        value = b"x" * (16 * MB)
+        assert other("SET", "key", value) == b"OK"
+        slow.send(request("GET", "key"))
+        wait_until(lambda: output_of(other, slow) > MB, "the output stands above the soft mark")
+        for i in range(200):
+            slow.send(request("ECHO", f"slow {i}")[: None if i % 2 else 9])
+            slow.send(b"" if i % 2 else request("ECHO", f"slow {i}")[9:])
+            assert other("ECHO", f"other {i}" * 100) == f"other {i}".encode() * 100
+        assert slow.reply() == value
+        assert slow.replies(200) == [f"slow {i}".encode() for i in range(200)]
+
+
 def output_of(asking: Wire, asked: Wire) -> int:
     """Unsent output of a connection, as CLIENT LIST shows it."""
     listing = asking("CLIENT", "LIST")

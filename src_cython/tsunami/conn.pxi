@@ -696,6 +696,7 @@ cdef class Conn:
         if not self.c.cold:
             return                      # the connection was cleared meanwhile
         self.c.cold = False
+        self.c.active_ms = clock_ms()   # a command that took long was no idleness
         self.c.plane.commands += 1
         self.c.plane.cold += 1
         input_drop(&self.c.input)

@@ -315,6 +315,8 @@ cdef class _Selector:
             return
         if conn_unsent(c) > self.p.soft_output:
             if c.readable and input_size(&c.input) < self.p.soft_query and self._receive(c):
+                c.hungry = False
+                conn_settle(c)          # out of the shared buffer: it is not run now
                 self._queue(c)
             return                      # else: the edge that makes it writable queues it again
         if c.readable and c.hungry:
@@ -336,14 +338,16 @@ cdef class _Selector:
     # ---- waiting
 
     cdef int _poll(self, int64_t ns) noexcept nogil:
-        """Ask the kernel once; -1 with errno."""
+        """Ask the kernel once. The number of events, or the negative errno."""
         cdef int n = ts_epoll_wait(self.epoll, self.events, EVENTS, ns)
         cdef int i
         cdef uint64_t tag, now
         cdef uint32_t mask
         cdef conn_t* c
-        if n <= 0:
-            return n
+        if n < 0:
+            return -errno
+        if n == 0:
+            return 0
         now = clock_ms()
         for i in range(n):
             tag = ts_event_tag(&self.events[i])
@@ -366,21 +370,27 @@ cdef class _Selector:
         return n
 
     cdef int _wait(self, int64_t timeout) noexcept nogil:
-        """Serve clients until asyncio has something to do or `timeout` ns are over (negative: never). -1 with errno."""
+        """Serve clients until asyncio has something to do or `timeout` ns are over (negative: never).
+
+        0, or the negative errno of epoll_wait.
+        """
+        cdef bint endless = timeout < 0
         cdef uint64_t now = ts_now_ns()
-        cdef uint64_t until = now + <uint64_t>timeout if timeout >= 0 else <uint64_t>-1
+        cdef uint64_t until = now + <uint64_t>timeout if not endless else <uint64_t>-1
         cdef uint64_t end
         cdef conn_t* c
+        cdef int status
         self.fired_len = 0
         while True:
             if self.first != NULL or self.handed_len:
-                timeout = 0
-            elif timeout >= 0:
+                timeout = 0             # somebody has work: only look
+            elif endless:
+                timeout = -1
+            else:
                 timeout = <int64_t>(until - now) if until > now else 0
-            elif until != <uint64_t>-1:
-                timeout = 0
-            if self._poll(timeout) < 0:
-                return -1
+            status = self._poll(timeout)
+            if status < 0:
+                return status
             now = ts_now_ns()
             end = now + ROUND_NS
             if now < until < end:
@@ -392,10 +402,6 @@ cdef class _Selector:
                 now = ts_now_ns()
             if self.fired_len or self.handed_len or now >= until:
                 return 0
-            if until == <uint64_t>-1:
-                timeout = -1
-            else:
-                timeout = 1             # worked out above
 
     def select(self, timeout=None):
         """Serve clients until one of asyncio's descriptors is ready, Python is needed or the timeout is over."""
@@ -409,8 +415,8 @@ cdef class _Selector:
             status = self._wait(ns)
         if trash_waiting():
             trash_collect()         # objects of rows that commands let go: their last references are dropped here
-        if status < 0 and errno != EINTR:
-            raise OSError(errno, py_os.strerror(errno))
+        if status < 0 and status != -EINTR:
+            raise OSError(-status, py_os.strerror(-status))
         for i in range(self.fired_len):
             key = self.keys.get(self.fired[i].fd)
             mask = 0
