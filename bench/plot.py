@@ -19,6 +19,7 @@ import matplotlib.pyplot as plt
 COLOURS = {
     "tsunami": "#d1495b",
     "tsunami-server": "#d1495b",
+    "tsunami-4k": "#edae49",
     "dict": "#30638e",
     "dict+lock": "#7ba0bf",
     "ets": "#7a5195",
@@ -71,7 +72,7 @@ def inprocess(result: common.Result) -> Any:
             ax.set_xticks(range(len(OPS)), [OP_NAMES.get(op, op) for op in OPS], fontsize=8)
             ax.set_title(f"{rows:,} rows, {keys} keys", loc="left")
             ax.set_ylabel("ns per operation")
-    axes[0][0].legend(ncols=2, frameon=False, fontsize=8)
+    figure.legend(*axes[0][0].get_legend_handles_labels(), ncols=8, frameon=False, loc="outside lower center")
     figure.suptitle("In process, one thread, random order, less the empty loop (bars that leave the picture are cut)")
     return figure
 
@@ -145,8 +146,10 @@ def gc(result: common.Result) -> Any:
 def growth(result: common.Result) -> Any:
     figure, ax = plt.subplots(figsize=(11, 4.5))
     rows = result.sections.get("windows", [])
-    for side in ("control", "dict", "tsunami"):
+    for side in ("control", "dict", "tsunami", "tsunami-4k"):
         found = [r for r in rows if side in r]
+        if not found:
+            continue
         ax.plot(
             [int(r["row"]) / 1e6 for r in found], [float(r[side]) for r in found], color=COLOURS[side], label=side, lw=1
         )
