@@ -121,7 +121,7 @@ _FAR = {"cachetools", "cachebox", "cereggii", "sortedcontainers"}
 
 def rounds_of(side: str, rows: int, quick: bool) -> int:
     if quick:
-        return 2 if rows == SMALL else int(side not in _FAR)
+        return (1 if side in _FAR else 2) if rows == SMALL else int(side not in _FAR)
     if rows == SMALL:
         return 5
     return 1 if side in _FAR else 3
