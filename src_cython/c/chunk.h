@@ -9,7 +9,7 @@
 
 #define CHUNK_BYTES ((size_t)1 << 21) /* one huge page on x86-64 and arm64 */
 
-static void *chunk_map(int want_huge) {
+static void *chunk_map(void) {
     char *p = mmap(NULL, CHUNK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED) return NULL;
     if ((uintptr_t)p & (CHUNK_BYTES - 1)) { /* not aligned: take twice as much and cut */
@@ -22,12 +22,17 @@ static void *chunk_map(int want_huge) {
         if (end > start + CHUNK_BYTES) munmap(start + CHUNK_BYTES, (size_t)(end - start - CHUNK_BYTES));
         p = start;
     }
-#ifdef MADV_HUGEPAGE
-    if (want_huge) madvise(p, CHUNK_BYTES, MADV_HUGEPAGE);
-#else
-    (void)want_huge;
-#endif
     return p;
+}
+
+/* A chunk that is in use throughout may become one huge page, in the kernel's own time. Not from the start: the first touch would then
+   clear 2 MiB, for milliseconds, while somebody waits for a row. */
+static void chunk_settled(void *p) {
+#ifdef MADV_HUGEPAGE
+    madvise(p, CHUNK_BYTES, MADV_HUGEPAGE);
+#else
+    (void)p;
+#endif
 }
 
 static void chunk_unmap(void *p) { munmap(p, CHUNK_BYTES); }

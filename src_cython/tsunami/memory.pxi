@@ -22,7 +22,8 @@ cdef extern from "chunk.h" nogil:
     enum:
         CHUNK_BYTES
         SLAB_DEFAULT
-    void* chunk_map(int want_huge) noexcept
+    void* chunk_map() noexcept
+    void chunk_settled(void* p) noexcept
     void chunk_unmap(void* p) noexcept
     size_t block_bytes(size_t n) noexcept
     void* slots_take(size_t n) noexcept
@@ -88,8 +89,7 @@ cdef page_t* pool_take() noexcept nogil:
     ts_lock_acquire(&pool.lock)
     c = pool.open
     if c == NULL:
-        # The first chunks stay in small pages: a program with a few small tables shall not pay megabytes.
-        c = <chunk_t*>chunk_map(pool.chunks >= 4)
+        c = <chunk_t*>chunk_map()
         if c == NULL:
             ts_lock_release(&pool.lock)
             return NULL
@@ -105,6 +105,8 @@ cdef page_t* pool_take() noexcept nogil:
     else:
         p = <char*>c + <size_t>c.bump * PAGE_BYTES
         c.bump += 1
+        if c.bump == CHUNK_BYTES // PAGE_BYTES:
+            chunk_settled(c)
     c.used += 1
     if c.free == NULL and c.bump == CHUNK_BYTES // PAGE_BYTES:
         pool.open = c.next
