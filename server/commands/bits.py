@@ -71,6 +71,8 @@ def bitcount(session: Session, args: list[bytes]) -> Reply:
     if len(args) not in (3, 4):
         raise CommandError(SYNTAX)
     start, end = integer(args[1]), integer(args[2])
+    if end < start < 0:
+        return 0  # before the unit is looked at, as in Redis
     unit = args[3].upper() if len(args) == 4 else b"BYTE"
     if unit not in (b"BYTE", b"BIT"):
         raise CommandError(SYNTAX)
