@@ -21,10 +21,11 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def scaling(make: Callable[[int], Callable[[], object]], n: int) -> float:
-    """How much longer the work takes at 2n than at n; the best of three, because the machine may be busy."""
-    once = min(seconds(make(n)) for _ in range(3))
-    twice = min(seconds(make(2 * n)) for _ in range(3))
-    return twice / once
+    """How much longer the work takes for each doubling of n: 2 if it is linear, 4 if it is quadratic.
+
+    Two doublings at once, each n beside its 4n, and the best of five rounds: the machine may be busy with other tests.
+    """
+    return min(seconds(make(4 * n)) / seconds(make(n)) for _ in range(5)) ** 0.5
 
 
 def test_a_million_rows_go_in_are_found_and_go_out_again() -> None:
