@@ -429,29 +429,33 @@ cdef inline void entries_close(entries_t* e) noexcept nogil:
         free(e.items)
     entries_open(e)
 
-cdef bint entry_before(const map_t* m, const entry_t* a, const entry_t* b) noexcept nogil:
-    """By hash; different keys of one hash by the exact order of terms."""
+cdef bint term_before(cell_t a, const char* abase, cell_t b, const char* bbase) noexcept nogil:
+    """Is a below b in the exact order of terms?"""
     cdef buf_t x
     cdef buf_t y
-    cdef const uint64_t* ra
-    cdef const uint64_t* rb
     cdef int order
     cdef size_t n
+    buf_init(&x, NULL, 0)
+    buf_init(&y, NULL, 0)
+    term_order_key(a, abase, &x, True)
+    term_order_key(b, bbase, &y, True)
+    n = x.len if x.len < y.len else y.len
+    order = memcmp(x.data, y.data, n) if n > 0 else 0
+    if order == 0 and x.len < y.len:
+        order = -1
+    buf_free(&x)
+    buf_free(&y)
+    return order < 0
+
+cdef bint entry_before(const map_t* m, const entry_t* a, const entry_t* b) noexcept nogil:
+    """By hash; different keys of one hash by the exact order of terms."""
+    cdef const uint64_t* ra
+    cdef const uint64_t* rb
     if a.hash != b.hash:
         return a.hash < b.hash
     ra = slot_row(a.slot)
     rb = slot_row(b.slot)
-    buf_init(&x, NULL, 0)
-    buf_init(&y, NULL, 0)
-    term_order_key(ra[1 + m.keypos], <const char*>ra, &x, True)
-    term_order_key(rb[1 + m.keypos], <const char*>rb, &y, True)
-    n = x.len if x.len < y.len else y.len
-    order = memcmp(x.data, y.data, n) if n > 0 else 0
-    if order == 0:
-        order = -1 if x.len < y.len else 0
-    buf_free(&x)
-    buf_free(&y)
-    return order < 0
+    return term_before(ra[1 + m.keypos], <const char*>ra, rb[1 + m.keypos], <const char*>rb)
 
 cdef int map_gather(map_t* m, uint64_t from_hash, entries_t* out, uint64_t* following) noexcept nogil:
     """The keys of one home, in order: the home of from_hash or, if that is empty, the next one that is not; only keys

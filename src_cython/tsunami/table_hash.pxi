@@ -666,27 +666,11 @@ cdef int bag_update(table_t* t, const probe_t* p, row_edit_t edit, void* ctx) no
 
 cdef inline bint probe_before(const map_t* m, const probe_t* p, uint64_t h, const entry_t* e) noexcept nogil:
     """Does the entry come after the probe in the order of walks?"""
-    cdef buf_t x
-    cdef buf_t y
     cdef const uint64_t* row
-    cdef int order
-    cdef size_t n
     if e.hash != h:
         return h < e.hash
     row = slot_row(e.slot)
-    if key_equal(row, m.keypos, p):
-        return False
-    buf_init(&x, NULL, 0)
-    buf_init(&y, NULL, 0)
-    term_order_key(p.cell, p.base, &x, True)
-    term_order_key(row[1 + m.keypos], <const char*>row, &y, True)
-    n = x.len if x.len < y.len else y.len
-    order = memcmp(x.data, y.data, n) if n > 0 else 0
-    if order == 0:
-        order = -1 if x.len < y.len else 1
-    buf_free(&x)
-    buf_free(&y)
-    return order < 0
+    return not key_equal(row, m.keypos, p) and term_before(p.cell, p.base, row[1 + m.keypos], <const char*>row)
 
 cdef inline uint64_t table_global(const table_t* t, size_t stripe, uint64_t local) noexcept nogil:
     """The hash position, table-wide, of a position in a stripe."""
