@@ -212,17 +212,12 @@ cdef inline uint64_t* find_live(table_t* t, stripe_t* s, const probe_t* p, uint6
         return NULL
     return slot
 
-cdef int grave_dig(table_t* t, stripe_t* s, const uint64_t* row) noexcept nogil:
-    """Remember that this row's key was deleted while the table is fixed. Without memory it is forgotten, and next() of
-    it fails."""
-    cdef buf_t b
-    cdef uint64_t[32] home
-    cdef size_t at = 0
+cdef int grave_add(table_t* t, stripe_t* s, const uint64_t* row) noexcept nogil:
+    """Keep a copy of a row whose only element is a key, unless that key is kept already."""
     cdef probe_t p
     cdef uint64_t* copy
-    cdef size_t words
     cdef int st
-    row_probe(row, t.keypos, &p)
+    row_probe(row, 0, &p)
     if s.graves == NULL:
         s.graves = <map_t*>stripe_block(s, sizeof(map_t))
         if s.graves == NULL:
@@ -230,22 +225,31 @@ cdef int grave_dig(table_t* t, stripe_t* s, const uint64_t* row) noexcept nogil:
         map_open(s.graves, t.stripe_bits, 0, t.hash_mask)
     if map_find(s.graves, &p, map_local(s.graves, p.hash)) != NULL:
         return ST_OK
+    st = map_reserve(s.graves, 1)
+    if st != ST_OK:
+        return st
+    copy = slab_take(&s.slab, row_words(row))
+    if copy == NULL:
+        return ST_NO_MEMORY
+    memcpy(copy, row, row_words(row) * 8)
+    map_add(s.graves, map_local(s.graves, p.hash), <uint64_t>copy)
+    return ST_OK
+
+cdef int grave_dig(table_t* t, stripe_t* s, const uint64_t* row) noexcept nogil:
+    """Remember that this row's key was deleted while the table is fixed. Without memory it is forgotten, and next() of
+    it fails."""
+    cdef buf_t b
+    cdef uint64_t[32] home
+    cdef size_t at = 0
+    cdef int st
     buf_init(&b, <char*>home, sizeof(home))
     st = row_begin(&b, 1, &at)
     if st == ST_OK:
-        st = row_add_term(&b, at, 0, p.cell, p.base)
+        st = row_add_term(&b, at, 0, row[1 + t.keypos], <const char*>row)
     if st == ST_OK:
         st = row_end(&b, at)
     if st == ST_OK:
-        st = map_reserve(s.graves, 1)
-    if st == ST_OK:
-        words = row_words(<uint64_t*>(b.data + at))
-        copy = slab_take(&s.slab, words)
-        if copy == NULL:
-            st = ST_NO_MEMORY
-        else:
-            memcpy(copy, b.data + at, words * 8)
-            map_add(s.graves, map_local(s.graves, p.hash), <uint64_t>copy)
+        st = grave_add(t, s, <const uint64_t*>(b.data + at))
     buf_free(&b)
     return st
 
@@ -837,21 +841,7 @@ cdef int stripes_empty(table_t* t, bint dead) noexcept nogil:
     return st
 
 cdef void grave_redig(table_t* t, stripe_t* s, uint64_t slot) noexcept nogil:
-    cdef probe_t p
-    cdef uint64_t* row = slot_pointer(slot)
-    cdef uint64_t* copy
-    row_probe(row, 0, &p)
-    if s.graves == NULL:
-        s.graves = <map_t*>stripe_block(s, sizeof(map_t))
-        if s.graves == NULL:
-            return
-        map_open(s.graves, t.stripe_bits, 0, t.hash_mask)
-    if map_reserve(s.graves, 1) != ST_OK:
-        return
-    copy = slab_take(&s.slab, row_words(row))
-    if copy != NULL:
-        memcpy(copy, row, row_words(row) * 8)
-        map_add(s.graves, map_local(s.graves, p.hash), <uint64_t>copy)
+    grave_add(t, s, slot_pointer(slot))
 
 cdef void graves_move(table_t* t, stripe_t* source, stripe_t* target) noexcept nogil:
     side_each(&source.graves.cur, grave_redig, t, target)
