@@ -26,7 +26,12 @@ cdef enum status_t:
     ST_NOT_STORABLE = 10   # a reference term or NaN where only a key can stand
     ST_CONFLICT = 11       # commit: something is not as it was expected to be
     ST_BADARG = 12
-    ST_STOP = 13           # an edit function's own "no": nothing was changed
+    ST_STOP = 13           # an edit or visit function's own "no": nothing was changed
+    ST_ACCESS = 16         # the session lacks the right
+    ST_NOT_OWNER = 17
+    ST_OWNER = 18          # the session owns the table already
+    ST_SPEC = 19           # a match spec that is none
+    ST_DEEP = 20           # nested too deep: ETS's system_limit
 
 # ---- a growable byte buffer with room for a small inline start (which belongs to the caller)
 cdef struct buf_t:

@@ -1339,8 +1339,9 @@ cdef class Table:
         self.live()
         return [self.member(key) for key in keys]
 
-    cdef object walk(self, object key, bint with_rows):
-        """The key after this one (or the first), alone or with its rows; END_OF_TABLE at the end."""
+    cdef object walk(self, object key, int dir, bint with_rows):
+        """The key next to this one in a direction (without one the first or last), alone or with its rows; END_OF_TABLE
+        at the end."""
         cdef packed_key_t k
         cdef uint64_t[64] home
         cdef rows_t rows
@@ -1352,7 +1353,7 @@ cdef class Table:
             key_open(key, &k)
         rows_open(&rows, self.t, home, 64)
         st = self.t.methods.seek(
-            self.t, &k.probe if bounded else NULL, rows_sink if with_rows else rows_first_sink, &rows
+            self.t, &k.probe if bounded else NULL, dir, rows_sink if with_rows else rows_first_sink, &rows
         )
         if bounded:
             key_close(&k)
@@ -1374,7 +1375,7 @@ cdef class Table:
         >>> t.first() is END_OF_TABLE, t.insert((1,)), t.first()
         (True, True, 1)
         """
-        return self.walk(_missing, False)
+        return self.walk(_missing, 1, False)
 
     def last(self):
         """The last key; in hash tables the same as first. ETS: last/1.
@@ -1382,7 +1383,7 @@ cdef class Table:
         >>> Table().last()
         Atom('$end_of_table')
         """
-        return self.walk(_missing, False)
+        return self.walk(_missing, 0, False)
 
     def next(self, key, /):
         """The key after this one in a walk; END_OF_TABLE after the last. The key must be in the table, or have been
@@ -1392,7 +1393,7 @@ cdef class Table:
         >>> t.insert((1,)), t.next(1) is END_OF_TABLE
         (True, True)
         """
-        return self.walk(key, False)
+        return self.walk(key, 1, False)
 
     def prev(self, key, /):
         """The key before this one; in hash tables the same as next. ETS: prev/2.
@@ -1401,7 +1402,7 @@ cdef class Table:
         >>> t.insert((1,)), t.prev(1) is END_OF_TABLE
         (True, True)
         """
-        return self.walk(key, False)
+        return self.walk(key, 0, False)
 
     def first_lookup(self):
         """The first key and its rows, or END_OF_TABLE. ETS: first_lookup/1.
@@ -1410,19 +1411,19 @@ cdef class Table:
         >>> t.insert((1, "one")), t.first_lookup()
         (True, (1, [(1, 'one')]))
         """
-        return self.walk(_missing, True)
+        return self.walk(_missing, 1, True)
 
     def last_lookup(self):
         """The last key and its rows, or END_OF_TABLE. ETS: last_lookup/1."""
-        return self.walk(_missing, True)
+        return self.walk(_missing, 0, True)
 
     def next_lookup(self, key, /):
         """The key after this one and its rows, or END_OF_TABLE. ETS: next_lookup/2."""
-        return self.walk(key, True)
+        return self.walk(key, 1, True)
 
     def prev_lookup(self, key, /):
         """The key before this one and its rows, or END_OF_TABLE. ETS: prev_lookup/2."""
-        return self.walk(key, True)
+        return self.walk(key, 0, True)
 
     def slot(self, index, /):
         """The rows of a slot: from 0 upwards every row comes exactly once, until END_OF_TABLE; beyond, BadArgument.
@@ -1464,7 +1465,7 @@ cdef class Table:
         cdef int st
         rows_open(&rows, self.t, NULL, 0)
         with nogil:
-            st = self.t.methods.scan(self.t, &at, 0, budget, rows_sink, &rows)
+            st = self.t.methods.sweep(self.t, &at, 0, budget, rows_sink, &rows)
         if st != ST_OK:
             rows_close(&rows)
             raise fail(self, st, None)

@@ -41,6 +41,39 @@ cdef struct stripe_t:
     wheel_t* wheel
     map_t* graves           # while the table is fixed: one-element rows with the keys that were deleted
 
+# ---- walking
+
+cdef enum verdict_t:
+    # What a visit function says of the row it was given.
+    V_NEXT = 0              # keep the row, go on
+    V_STOP = 1              # keep it, and stop behind it
+    V_ERASE = 2             # erase it, go on
+    V_REPLACE = 3           # `out` holds a row with an equal key: put that in its place, go on
+    V_FAIL = 4              # stop before this row; scan answers ST_STOP
+    V_ERASE_STOP = 5        # erase it, and stop behind it
+
+# Called under the stripe's lock for one row after the other: copy out what you need, call nothing that can wait. `out`
+# comes in empty.
+ctypedef int (*visit_t)(void* ctx, const uint64_t* row, buf_t* out) noexcept nogil
+
+cdef struct span_t:
+    # A range of keys, by their order-preserving forms; only ordered tables look at it. A bound is compared as bytes, so
+    # it may also be what several forms begin with. `high_open` and `low_open` leave the key that equals the bound out.
+    const char* low         # NULL: no bound
+    size_t low_len
+    bint low_open
+    const char* high
+    size_t high_len
+    bint high_open
+    bint backwards
+
+cdef struct place_t:
+    # Where a walk stands: behind the row it visited last. It holds no lock and no pointer into the table, so it can be
+    # kept, copied, and used any number of times.
+    buf_t key               # a one-element row: the key visited last; empty: nothing yet
+    int64_t seen            # bags: how many positions of that key's group are done, holes included; -1: the whole key
+    bint over               # the walk has come to its end
+
 cdef struct methods_t:
     # What a table type is. Named as in docs/architecture.md; all are called without the stripe's lock and take it
     # themselves.
@@ -52,9 +85,15 @@ cdef struct methods_t:
     int (*take)(table_t* t, const probe_t* key, row_sink_t sink, void* ctx) noexcept nogil
     int (*erase)(table_t* t, const uint64_t* row) noexcept nogil                       # delete_object
     int (*update)(table_t* t, const probe_t* key, row_edit_t edit, void* ctx) noexcept nogil
-    # after NULL: the first key
-    int (*seek)(table_t* t, const probe_t* after, row_sink_t sink, void* ctx) noexcept nogil
-    int (*scan)(table_t* t, uint64_t* cursor, uint64_t end, size_t budget, row_sink_t sink, void* ctx) noexcept nogil
+    # The rows of the key next to `start` in direction dir (1 up, 0 down); NULL: of the first or last key.
+    int (*seek)(table_t* t, const probe_t* start, int dir, row_sink_t sink, void* ctx) noexcept nogil
+    # Visit at most `budget` rows behind `at`, which moves, under one hold of a lock. It may return earlier: the caller
+    # goes on until at.over. ST_OK, ST_STOP (V_FAIL), ST_GONE, ST_NO_MEMORY.
+    int (*scan)(
+        table_t* t, const span_t* span, place_t* at, size_t budget, visit_t visit, void* ctx
+    ) noexcept nogil
+    # Hash tables: the same by the position of hashes, for SCAN's cursors and for slots.
+    int (*sweep)(table_t* t, uint64_t* cursor, uint64_t end, size_t budget, row_sink_t sink, void* ctx) noexcept nogil
 
 cdef struct table_t:
     uint64_t id
@@ -141,6 +180,56 @@ cdef inline cell_t row_as_cell(const uint64_t* row) noexcept nogil:
 
 cdef inline void row_probe(const uint64_t* row, size_t keypos, probe_t* p) noexcept nogil:
     probe_term(p, row[1 + keypos], <const char*>row)
+
+
+# ---- places
+
+cdef void place_open(place_t* p) noexcept nogil:
+    """Before the first row."""
+    buf_init(&p.key, NULL, 0)
+    p.seen = -1
+    p.over = False
+
+cdef void place_close(place_t* p) noexcept nogil:
+    buf_free(&p.key)
+
+cdef int place_copy(place_t* p, const place_t* other) noexcept nogil:
+    """Open p where the other stands. ST_OK or ST_NO_MEMORY; either way p is open."""
+    place_open(p)
+    p.seen = other.seen
+    p.over = other.over
+    return buf_append(&p.key, other.key.data, other.key.len)
+
+cdef int place_move(place_t* p, const uint64_t* row, size_t keypos) noexcept nogil:
+    """Behind all rows with this row's key. Without memory it stays where it was."""
+    cdef buf_t key
+    cdef size_t at = 0
+    cdef int st
+    if p.key.data != NULL and place_holds(p, row, keypos):
+        p.seen = -1
+        return ST_OK
+    buf_init(&key, NULL, 0)
+    st = row_begin(&key, 1, &at)
+    if st == ST_OK:
+        st = row_add_term(&key, at, 0, row[1 + keypos], <const char*>row)
+    if st == ST_OK:
+        st = row_end(&key, at)
+    if st != ST_OK:
+        buf_free(&key)
+        return st
+    buf_free(&p.key)
+    p.key = key
+    p.seen = -1
+    return ST_OK
+
+cdef inline bint place_holds(const place_t* p, const uint64_t* row, size_t keypos) noexcept nogil:
+    """Does it stand at this row's key?"""
+    cdef const uint64_t* key = <const uint64_t*>p.key.data
+    return p.key.len > 0 and term_equal(key[1], <const char*>key, row[1 + keypos], <const char*>row)
+
+cdef inline void place_probe(const place_t* p, probe_t* key) noexcept nogil:
+    """The key it stands at; it has to have one."""
+    row_probe(<const uint64_t*>p.key.data, 0, key)
 
 
 # ---- the object registry

@@ -682,9 +682,9 @@ cdef inline uint64_t table_global(const table_t* t, size_t stripe, uint64_t loca
         return local
     return (<uint64_t>stripe << (64 - t.stripe_bits)) | (local >> t.stripe_bits)
 
-cdef int hash_seek(table_t* t, const probe_t* after, row_sink_t sink, void* ctx) noexcept nogil:
+cdef int hash_seek(table_t* t, const probe_t* after, int dir, row_sink_t sink, void* ctx) noexcept nogil:
     """Give the sink the rows of the first key, or of the one after `after`. ST_ABSENT at the end; ST_BADARG if `after`
-    is not there."""
+    is not there. There is one order only, so both directions are the same."""
     cdef size_t i = 0, k
     cdef uint64_t h = 0, start = 0
     cdef stripe_t* s
@@ -726,7 +726,7 @@ cdef int hash_seek(table_t* t, const probe_t* after, row_sink_t sink, void* ctx)
     entries_close(&found)
     return st
 
-cdef int hash_scan(
+cdef int hash_sweep(
     table_t* t, uint64_t* cursor, uint64_t end, size_t budget, row_sink_t sink, void* ctx
 ) noexcept nogil:
     """Give the sink about `budget` rows from the hash position *cursor on, and before `end` (0: to the end of the
@@ -789,7 +789,8 @@ cdef void hash_methods(methods_t* m, const char* name, bint bag) noexcept:
     m.erase = hash_erase
     m.update = bag_update if bag else set_update
     m.seek = hash_seek
-    m.scan = hash_scan
+    m.scan = NULL          # hash_scan
+    m.sweep = hash_sweep
 
 hash_methods(&set_methods, "set", False)
 hash_methods(&bag_methods, "bag", True)
@@ -898,7 +899,7 @@ cdef int table_slot(table_t* t, uint64_t index, row_sink_t sink, void* ctx) noex
     cursor = (index << 1) << (63 - bits)
     end = ((index + 1) << 1) << (63 - bits) if index + 1 < <uint64_t>1 << bits else 0
     while st == ST_OK:
-        st = t.methods.scan(t, &cursor, end, knob_scan_rows, sink, ctx)
+        st = t.methods.sweep(t, &cursor, end, knob_scan_rows, sink, ctx)
         if cursor == 0:
             break
     return st
