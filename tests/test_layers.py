@@ -181,6 +181,7 @@ def mentioned(path: Path) -> frozenset[str]:
     structs = re.findall(r"^c(?:def|typedef) struct[^\n]*:\n((?:[ \t]+[^\n]*\n|\n)+)", text, flags=re.M)
     declarations = [*"".join(structs).splitlines(), *re.findall(r"^\s+cdef [^\n(]*$", text, flags=re.M)]
     own = {name for line in declarations for name in re.findall(r"\b(\w+)\s*(?:\[[^\]]*\]\s*)?(?:,|=|$)", line)}
+    own |= {name for line in declarations for name in re.findall(r"\(\*(\w+)\)\(", line)}
     return frozenset(re.findall(r"(?<![\w.])([A-Za-z_]\w*)", text)) - own
 
 

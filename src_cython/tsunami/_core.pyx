@@ -16,6 +16,8 @@ if not term_init(int.from_bytes(__import__("os").urandom(8), "little")):
 include "hashmap.pxi"
 include "wheel.pxi"
 include "table.pxi"
+include "table_rows.pxi"
+include "table_whole.pxi"
 include "table_hash.pxi"
 include "errors.pxi"
 include "codec.pxi"

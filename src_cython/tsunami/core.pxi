@@ -946,10 +946,10 @@ cdef class Table:
         cdef int64_t by, total
         if (
             PyLong_CheckExact(what) and small_int(<PyObject*>what, &by) and fits_cell(by)
-            and not has_default and not self.t.methods.bag
+            and not has_default
         ):
             key_open(key, &k)
-            st = set_bump(self.t, &k.probe, <size_t>self.t.keypos + 1, by, &total)
+            st = self.t.methods.bump(self.t, &k.probe, <size_t>self.t.keypos + 1, by, &total)
             key_close(&k)
             if ts_likely(st == ST_OK):
                 return total
@@ -1153,7 +1153,7 @@ cdef class Table:
         cdef list found
         self.live()
         key_open(key, &k)
-        st = hash_copy(self.t, &k.probe, home, 64)
+        st = self.t.methods.copy(self.t, &k.probe, home, 64)
         if ts_likely(st == ST_OK):
             key_close(&k)
             found = PyList_New(1)
@@ -1246,7 +1246,7 @@ cdef class Table:
                     for i in range(n):
                         table_prefetch_row(self.t, &packed[i].probe)
                 for i in range(n):
-                    st = hash_copy(self.t, &packed[i].probe, home, 64)
+                    st = self.t.methods.copy(self.t, &packed[i].probe, home, 64)
                     if ts_likely(st == ST_OK):
                         one = PyList_New(1)
                         row = decode_found(home, self.t.keypos, <object>items[base + i], <void*>self)
@@ -1444,7 +1444,7 @@ cdef class Table:
             raise BadArgument(f"{shown(index)} is no slot of {self.label()}")
         at = index
         rows_open(&rows, self.t, home, 256)
-        st = table_slot(self.t, at, rows_sink, &rows)
+        st = self.t.methods.slot(self.t, at, rows_sink, &rows)
         if st == ST_OK and rows.failed:
             st = ST_NO_MEMORY
         if st != ST_OK:
@@ -1625,7 +1625,7 @@ cdef class Table:
         for i in range(table_stripes(self.t)):
             ts_lock_acquire(&self.t.stripes[i].lock)
             try:
-                wrong = stripe_check(self.t, &self.t.stripes[i])
+                wrong = self.t.methods.check(self.t, &self.t.stripes[i])
             finally:
                 ts_lock_release(&self.t.stripes[i].lock)
             if wrong is not None:

@@ -149,6 +149,24 @@ cdef void map_open(map_t* m, uint32_t stripe_bits, uint32_t keypos, uint64_t has
     m.keypos = keypos
     m.hash_mask = hash_mask
 
+cdef void map_reset(map_t* m) noexcept nogil:
+    """Empty: the sides are somebody else's now. The three constants are not written, for prefetches read them without
+    the lock."""
+    memset(&m.cur, 0, sizeof(side_t))
+    memset(&m.nxt, 0, sizeof(side_t))
+    m.cur.slots = nothing
+    m.frontier = 0
+    m.count = 0
+    m.spent = 0
+
+cdef void map_assume(map_t* m, const map_t* other) noexcept nogil:
+    """Take over the sides of a map with the same constants."""
+    m.cur = other.cur
+    m.nxt = other.nxt
+    m.frontier = other.frontier
+    m.count = other.count
+    m.spent = other.spent
+
 cdef void map_close(map_t* m) noexcept nogil:
     """Give the slots back; the rows are the caller's."""
     side_close(&m.cur)

@@ -79,6 +79,7 @@ cdef struct methods_t:
     # themselves.
     const char* name
     bint bag
+    bint ordered
     int (*get)(table_t* t, const probe_t* key, row_sink_t sink, void* ctx) noexcept nogil
     int (*member)(table_t* t, const probe_t* key) noexcept nogil
     int (*put)(table_t* t, const uint64_t* row, uint64_t deadline) noexcept nogil
@@ -94,6 +95,34 @@ cdef struct methods_t:
     ) noexcept nogil
     # Hash tables: the same by the position of hashes, for SCAN's cursors and for slots.
     int (*sweep)(table_t* t, uint64_t* cursor, uint64_t end, size_t budget, row_sink_t sink, void* ctx) noexcept nogil
+    # The rows of a slot: ST_ABSENT just behind the last slot, ST_BADARG beyond.
+    int (*slot)(table_t* t, uint64_t index, row_sink_t sink, void* ctx) noexcept nogil
+    # Several rows in one step; NULL where ops_commit is as good.
+    int (*put_many)(table_t* t, const uint64_t** rows, size_t n, bint only_new) noexcept nogil
+    # -- ways that are short: ST_CONFLICT where they do not lead, and nothing was done
+    # Copy a key's only row to `home`, if it has room for it.
+    int (*copy)(table_t* t, const probe_t* key, uint64_t* home, size_t room) noexcept nogil
+    # Add to an integer of a key's row.
+    int (*bump)(table_t* t, const probe_t* key, size_t pos, int64_t by, int64_t* sum) noexcept nogil
+    # -- what follows is called with the stripe held; a key comes with its form where the type is ordered
+    # The row that lives under a key, or NULL; of a bag its first one.
+    uint64_t* (*find)(table_t* t, stripe_t* s, const probe_t* key, const form_t* form) noexcept nogil
+    # Room for n keys more, so that as many calls of place do not fail.
+    int (*reserve)(table_t* t, stripe_t* s, size_t n) noexcept nogil
+    # Store a row that row_make made; if it fails, that stays the caller's.
+    int (*place)(table_t* t, stripe_t* s, const probe_t* key, const form_t* form, uint64_t* made) noexcept nogil
+    # Erase a key, if it is there.
+    void (*remove)(table_t* t, stripe_t* s, const probe_t* key, const form_t* form) noexcept nogil
+    # The table is fixed and what is in `out` has just been taken out: remember its keys.
+    void (*bury)(table_t* t, stripe_t* s, stripe_t* out) noexcept nogil
+    # The last fixation has gone.
+    void (*thaw)(table_t* t, stripe_t* s) noexcept nogil
+    # Bytes besides the slab's.
+    size_t (*spent)(const stripe_t* s) noexcept nogil
+    # None, or which invariant is broken.
+    str (*check)(table_t* t, stripe_t* s)
+    # -- and this one without: free what was taken out of a stripe, but for its slab
+    void (*release)(table_t* t, stripe_t* s) noexcept nogil
 
 cdef struct table_t:
     uint64_t id
@@ -180,6 +209,35 @@ cdef inline cell_t row_as_cell(const uint64_t* row) noexcept nogil:
 
 cdef inline void row_probe(const uint64_t* row, size_t keypos, probe_t* p) noexcept nogil:
     probe_term(p, row[1 + keypos], <const char*>row)
+
+
+# ---- forms of keys
+
+cdef struct formed_t:
+    # A key's order-preserving form, with storage of its own for short ones.
+    form_t form
+    buf_t buf
+    uint64_t[16] home
+
+cdef inline int form_add(buf_t* b, cell_t cell, const char* base, size_t* n) noexcept nogil:
+    """Append a form, and behind it the eight zero bytes that readers may load. *n: its length without them."""
+    cdef size_t at = b.len
+    cdef uint64_t zeros = 0
+    cdef int st = term_order_key(cell, base, b, False)
+    n[0] = b.len - at
+    return buf_append(b, &zeros, 8) if st == ST_OK else st
+
+cdef inline int form_open(formed_t* f, cell_t cell, const char* base) noexcept nogil:
+    """ST_OK, ST_NO_MEMORY, ST_NOT_STORABLE. To be closed in any case."""
+    cdef int st
+    buf_init(&f.buf, <char*>f.home, sizeof(f.home))
+    st = form_add(&f.buf, cell, base, &f.form.n)
+    f.form.p = f.buf.data
+    return st
+
+cdef inline void form_close(formed_t* f) noexcept nogil:
+    if ts_unlikely(f.buf.data != <char*>f.home):
+        buf_free(&f.buf)
 
 
 # ---- places
@@ -353,12 +411,28 @@ cdef uint32_t bits_for(size_t n) noexcept nogil:
 cdef void stripe_open(table_t* t, stripe_t* s) noexcept nogil:
     """Empty, everything but the lock and alive."""
     map_open(&s.map, t.stripe_bits, t.keypos, t.hash_mask)
+    stripe_reset(s)
+
+cdef void stripe_reset(stripe_t* s) noexcept nogil:
+    """Empty again: somebody else has taken what was in it. What is constant is not written, for it is read without the
+    lock."""
+    map_reset(&s.map)
     memset(&s.slab, 0, sizeof(slab_t))
     counter_store(&s.rows, 0)
     counter_store(&s.timed, 0)
     s.special = 0
     s.wheel = NULL
     s.graves = NULL
+
+cdef void stripe_assume(stripe_t* s, const stripe_t* other) noexcept nogil:
+    """Take over what is in another stripe of the same shape: everything but the lock and alive."""
+    map_assume(&s.map, &other.map)
+    s.slab = other.slab
+    counter_store(&s.rows, other.rows)
+    counter_store(&s.timed, other.timed)
+    s.special = other.special
+    s.wheel = other.wheel
+    s.graves = other.graves
 
 cdef table_t* table_open(const methods_t* methods, uint32_t keypos, uint32_t stripe_bits) noexcept nogil:
     cdef table_t* t = <table_t*>calloc(1, sizeof(table_t))

@@ -14,7 +14,7 @@ cdef enum:
     GROUP_INDEXED = 16      # groups longer than this have an index
 
 
-# ---- rows
+# ---- loading ahead
 
 cdef inline void stripe_prefetch(const stripe_t* s, uint64_t hash) noexcept nogil:
     """Start loading a key's bucket, before the lock is taken: that takes about as long as a fifth of the load.
@@ -31,67 +31,6 @@ cdef inline void stripe_prefetch(const stripe_t* s, uint64_t hash) noexcept nogi
         bits = hint_load_u32(&m.nxt.bits)
         slots = nxt
     ts_prefetch(<const uint64_t*>slots + ((h >> 1) >> (63 - bits)) * BUCKET)
-
-cdef inline bint row_special(const uint64_t* row) noexcept nogil:
-    return row_words(row) > CLASS_MAX or (row[0] & HAS_OBJECT) != 0 or not knob_slab
-
-cdef void row_time(stripe_t* s, uint64_t* row) noexcept nogil:
-    """Hang a row with a deadline into the wheel, which is there."""
-    wheel_add(s.wheel, row, clock_ms())
-    counter_bump(&s.timed, 1)
-
-cdef inline void row_fill(
-    table_t* t, stripe_t* s, uint64_t* row, size_t words, const uint64_t* term, size_t term_words, uint64_t deadline
-) noexcept nogil:
-    cdef uint64_t head
-    memcpy(row, term, term_words * 8)
-    head = (term[0] & ~(EXTENT_MASK | ROW_EXPIRES | ROW_STAMP)) | words
-    if t.stamped:
-        head |= ROW_STAMP
-        row[term_words] = clock_stamp()
-    if deadline != 0:
-        head |= ROW_EXPIRES
-        row[words - 3] = deadline
-    row[0] = head
-    if row_special(row):
-        s.special += 1
-        row_each_object(&t.objects, row, object_retain)
-    if deadline != 0:
-        row_time(s, row)
-
-cdef inline int stripe_wheel(stripe_t* s) noexcept nogil:
-    if s.wheel == NULL:
-        s.wheel = <wheel_t*>calloc(1, sizeof(wheel_t))
-        if s.wheel == NULL:
-            return ST_NO_MEMORY
-        s.slab.spent += block_bytes(sizeof(wheel_t))
-    return ST_OK
-
-cdef uint64_t* row_make(table_t* t, stripe_t* s, const uint64_t* term, uint64_t deadline) noexcept nogil:
-    """A stored row: a copy of the term with the trailers that this table and deadline call for. NULL without memory."""
-    cdef size_t term_words = row_bytes(term) // 8
-    cdef size_t words = term_words + (1 if t.stamped else 0) + (TRAILER_WORDS if deadline != 0 else 0)
-    cdef uint64_t* row
-    if deadline != 0 and stripe_wheel(s) != ST_OK:
-        return NULL
-    row = slab_take(&s.slab, words)
-    if row != NULL:
-        row_fill(t, s, row, words, term, term_words, deadline)
-    return row
-
-cdef inline void row_empty(table_t* t, stripe_t* s, uint64_t* row) noexcept nogil:
-    """Undo what row_fill did besides filling."""
-    if row[0] & ROW_EXPIRES:
-        wheel_remove(s.wheel, row)
-        counter_bump(&s.timed, <uint64_t>-1)
-    if row_special(row):
-        s.special -= 1
-        row_each_object(&t.objects, row, object_release)
-
-cdef inline void row_drop(table_t* t, stripe_t* s, uint64_t* row) noexcept nogil:
-    row_empty(t, s, row)
-    slab_give(&s.slab, row, row_words(row))
-
 
 # ---- groups
 
@@ -347,24 +286,13 @@ cdef inline int set_store(
     table_t* t, stripe_t* s, const probe_t* p, uint64_t h, uint64_t* slot, const uint64_t* term, uint64_t deadline
 ) noexcept nogil:
     """Store a row in a set: in place of the one in `slot`, or as a new key where that is NULL."""
-    cdef size_t term_words, words
-    cdef uint64_t* old
     cdef uint64_t* row
     cdef int st
     if slot != NULL:
-        old = slot_pointer(slot[0])
-        term_words = row_bytes(term) // 8
-        words = term_words + (1 if t.stamped else 0) + (TRAILER_WORDS if deadline != 0 else 0)
-        if words == row_words(old) and not ((old[0] | term[0]) & (HAS_OBJECT | ROW_EXPIRES)) and deadline == 0:
-            if row_special(old):
-                s.special -= 1
-            row_fill(t, s, old, words, term, term_words, 0)          # the same room serves
-            return ST_OK
-        row = row_make(t, s, term, deadline)
+        row = row_renew(t, s, slot_pointer(slot[0]), term, deadline)
         if row == NULL:
             return ST_NO_MEMORY
         slot_set(slot, row)
-        row_drop(t, s, old)
         return ST_OK
     row = row_make(t, s, term, deadline)
     if row == NULL:
@@ -668,6 +596,9 @@ cdef int set_bump(table_t* t, const probe_t* p, size_t pos, int64_t by, int64_t*
 cdef int bag_update(table_t* t, const probe_t* p, row_edit_t edit, void* ctx) noexcept nogil:
     return ST_TABLE_TYPE
 
+cdef int bag_bump(table_t* t, const probe_t* p, size_t pos, int64_t by, int64_t* sum) noexcept nogil:
+    return ST_CONFLICT
+
 cdef inline bint probe_before(const map_t* m, const probe_t* p, uint64_t h, const entry_t* e) noexcept nogil:
     """Does the entry come after the probe in the order of walks?"""
     cdef const uint64_t* row
@@ -791,103 +722,83 @@ cdef void hash_methods(methods_t* m, const char* name, bint bag) noexcept:
     m.seek = hash_seek
     m.scan = NULL          # hash_scan
     m.sweep = hash_sweep
+    m.slot = hash_slot
+    m.copy = hash_copy
+    m.bump = bag_bump if bag else set_bump
+    m.find = hash_find
+    m.reserve = hash_reserve
+    m.place = bag_place if bag else set_place
+    m.remove = hash_remove
+    m.bury = hash_bury
+    m.thaw = graves_close
+    m.spent = hash_spent
+    m.check = hash_check
+    m.release = hash_release
 
 hash_methods(&set_methods, "set", False)
 hash_methods(&bag_methods, "bag", True)
 hash_methods(&duplicate_bag_methods, "duplicate_bag", True)
 
 
-# ---- the whole table
+# ---- with the stripe held
 
-cdef void stripe_detach(table_t* t, stripe_t* s, stripe_t* out) noexcept nogil:
-    """Take everything out; the stripe is held and empty afterwards."""
-    stripe_assume(out, s)
-    stripe_open(t, s)
+cdef uint64_t* hash_find(table_t* t, stripe_t* s, const probe_t* p, const form_t* form) noexcept nogil:
+    cdef uint64_t* slot = find_live(t, s, p, map_local(&s.map, p.hash))
+    return slot_row(slot[0]) if slot != NULL else NULL
 
-cdef void stripe_free(table_t* t, stripe_t* s) noexcept nogil:
-    """Free what was taken out of a stripe. No lock is needed: nobody else knows of it."""
+cdef int hash_reserve(table_t* t, stripe_t* s, size_t n) noexcept nogil:
+    """One at a time is what a map can promise; see ops_prepare."""
+    return map_reserve(&s.map, 1)
+
+cdef int set_place(table_t* t, stripe_t* s, const probe_t* p, const form_t* form, uint64_t* made) noexcept nogil:
+    cdef uint64_t h = map_local(&s.map, p.hash)
+    cdef uint64_t* slot = map_find(&s.map, p, h)
+    cdef uint64_t* old
+    if slot == NULL:
+        return key_add(t, s, p, h, made)
+    old = slot_pointer(slot[0])
+    slot_set(slot, made)
+    row_drop(t, s, old)
+    return ST_OK
+
+cdef int bag_place(table_t* t, stripe_t* s, const probe_t* p, const form_t* form, uint64_t* made) noexcept nogil:
+    """A bag may have the row already, so it copies."""
+    cdef int st = bag_store(t, s, p, map_local(&s.map, p.hash), made)
+    if st == ST_OK:
+        row_drop(t, s, made)
+    return st
+
+cdef void hash_remove(table_t* t, stripe_t* s, const probe_t* p, const form_t* form) noexcept nogil:
+    cdef uint64_t h = map_local(&s.map, p.hash)
+    cdef uint64_t* slot = map_find(&s.map, p, h)
+    if slot != NULL:
+        key_erase(t, s, h, slot)
+
+cdef void hash_release(table_t* t, stripe_t* s) noexcept nogil:
     if s.special != 0 or not knob_slab:
         side_each(&s.map.cur, slot_drop, t, s)
         side_each(&s.map.nxt, slot_drop, t, s)
     graves_close(t, s)
     map_close(&s.map)
-    slab_drop(&s.slab)
-    free(s.wheel)
 
-cdef int stripes_empty(table_t* t, bint dead) noexcept nogil:
-    """Empty the table in one step; with `dead`, for ever."""
-    cdef size_t n = table_stripes(t)
-    cdef size_t i
-    cdef stripe_t* out = <stripe_t*>malloc(n * sizeof(stripe_t))
-    cdef int st = ST_OK
-    if out == NULL:
-        return ST_NO_MEMORY
-    lock_all(t)
-    if not t.stripes[0].alive:
-        st = ST_GONE
-    for i in range(n):
-        stripe_detach(t, &t.stripes[i], &out[i])
-        if dead:
-            t.stripes[i].alive = 0
-        elif counter_load(&t.fixed) != 0:
-            # The keys are deleted while the table is fixed: next() of them goes on.
-            side_each(&out[i].map.cur, slot_bury, t, &t.stripes[i])
-            side_each(&out[i].map.nxt, slot_bury, t, &t.stripes[i])
-            if out[i].graves != NULL:
-                graves_move(t, &out[i], &t.stripes[i])
-    unlock_all(t)
-    for i in range(n):
-        stripe_free(t, &out[i])
-    free(out)
-    return st
+cdef void hash_bury(table_t* t, stripe_t* s, stripe_t* out) noexcept nogil:
+    """The keys are deleted while the table is fixed: next() of them goes on."""
+    side_each(&out.map.cur, slot_bury, t, s)
+    side_each(&out.map.nxt, slot_bury, t, s)
+    if out.graves != NULL:
+        side_each(&out.graves.cur, grave_redig, t, s)
+        side_each(&out.graves.nxt, grave_redig, t, s)
 
 cdef void grave_redig(table_t* t, stripe_t* s, uint64_t slot) noexcept nogil:
     grave_add(t, s, slot_pointer(slot))
 
-cdef void graves_move(table_t* t, stripe_t* source, stripe_t* target) noexcept nogil:
-    side_each(&source.graves.cur, grave_redig, t, target)
-    side_each(&source.graves.nxt, grave_redig, t, target)
+cdef size_t hash_spent(const stripe_t* s) noexcept nogil:
+    return s.map.spent + (s.graves.spent if s.graves != NULL else 0)
 
-cdef int table_clear(table_t* t) noexcept nogil:
-    return stripes_empty(t, False)
 
-cdef int table_drop(table_t* t) noexcept nogil:
-    """Delete the table: it is empty and refuses everything from now on. ST_GONE if it was deleted before."""
-    cdef int st = table_retire(t)
-    return stripes_empty(t, True) if st == ST_OK else st
+# ---- slots, and loading ahead
 
-cdef size_t table_memory(table_t* t) noexcept nogil:
-    """Bytes: the structs, the slots, the pages and blocks of rows."""
-    cdef size_t i, n
-    n = block_bytes(sizeof(table_t)) + block_bytes(table_stripes(t) * sizeof(stripe_t)) + t.objects.spent
-    for i in range(table_stripes(t)):
-        ts_lock_acquire(&t.stripes[i].lock)
-        n += t.stripes[i].map.spent + t.stripes[i].slab.spent
-        if t.stripes[i].graves != NULL:
-            n += t.stripes[i].graves.spent
-        ts_lock_release(&t.stripes[i].lock)
-    return n
-
-cdef void table_fix(table_t* t, bint on) noexcept nogil:
-    """One fixation more or less (never below none). The last one to go lets the dead keys go."""
-    cdef size_t i
-    lock_all(t)
-    if on:
-        if t.fixed == 0:
-            counter_store(&t.slot_bits, slot_bits_now(t))
-        counter_bump(&t.fixed, 1)
-    elif t.fixed > 0:
-        counter_bump(&t.fixed, <uint64_t>-1)
-        if t.fixed == 0:
-            for i in range(table_stripes(t)):
-                graves_close(t, &t.stripes[i])
-    unlock_all(t)
-
-cdef uint32_t slot_bits_now(table_t* t) noexcept nogil:
-    """As many slots as there are about four rows each: a slot is a range of hashes."""
-    return bits_for(table_len(t) // 4 + 1)
-
-cdef int table_slot(table_t* t, uint64_t index, row_sink_t sink, void* ctx) noexcept nogil:
+cdef int hash_slot(table_t* t, uint64_t index, row_sink_t sink, void* ctx) noexcept nogil:
     """The rows of a slot. ST_ABSENT just behind the last slot, ST_BADARG beyond."""
     cdef uint64_t bits = counter_load(&t.slot_bits) if counter_load(&t.fixed) != 0 else slot_bits_now(t)
     cdef uint64_t cursor, end
@@ -899,42 +810,15 @@ cdef int table_slot(table_t* t, uint64_t index, row_sink_t sink, void* ctx) noex
     cursor = (index << 1) << (63 - bits)
     end = ((index + 1) << 1) << (63 - bits) if index + 1 < <uint64_t>1 << bits else 0
     while st == ST_OK:
-        st = t.methods.sweep(t, &cursor, end, knob_scan_rows, sink, ctx)
+        st = hash_sweep(t, &cursor, end, knob_scan_rows, sink, ctx)
         if cursor == 0:
             break
     return st
 
-cdef size_t table_expire(table_t* t, uint64_t now, size_t budget, uint64_t* lateness) noexcept nogil:
-    cdef size_t i, erased = 0
-    cdef stripe_t* s
-    cdef uint64_t* row
-    cdef probe_t p
-    cdef uint64_t h
-    cdef uint64_t* slot
-    for i in range(table_stripes(t)):
-        s = &t.stripes[i]
-        if counter_load(&s.timed) == 0:
-            continue
-        ts_lock_acquire(&s.lock)
-        while s.wheel != NULL and erased < budget:
-            wheel_turn(s.wheel, now)
-            row = s.wheel.due
-            if row == NULL:
-                break
-            if now > timer_deadline(row) and now - timer_deadline(row) > lateness[0]:
-                lateness[0] = now - timer_deadline(row)
-            row_probe(row, t.keypos, &p)
-            h = map_local(&s.map, p.hash)
-            slot = map_find(&s.map, &p, h)
-            key_erase(t, s, h, slot)
-            erased += 1
-        ts_lock_release(&s.lock)
-        if erased >= budget:
-            break
-    return erased
-
 cdef void table_prefetch(table_t* t, const probe_t* p) noexcept nogil:
     """Start loading the bucket of a key."""
+    if t.methods.ordered:
+        return
     stripe_prefetch(table_stripe(t, p.hash), p.hash)
 
 
@@ -957,196 +841,9 @@ cdef void table_prefetch_row(table_t* t, const probe_t* p) noexcept nogil:
     ts_lock_release(&s.lock)
 
 
-# ---- several rows at once
-
-cdef struct op_t:
-    # One step of a commit, or one row of an atomic insert.
-    table_t* table
-    probe_t key
-    const uint64_t* row     # to be there or to be stored; NULL: no row, or erase
-    uint64_t deadline
-    uint64_t* made
-
-cdef inline void op_lockee(const op_t* op, lockee_t* l) noexcept nogil:
-    l.table_id = op.table.id
-    l.stripe = table_stripe(op.table, op.key.hash)
-    l.index = <size_t>(l.stripe - op.table.stripes)
-
-cdef inline stripe_t* op_stripe(const op_t* op) noexcept nogil:
-    return table_stripe(op.table, op.key.hash)
-
-cdef int ops_prepare(op_t* ops, size_t n) noexcept nogil:
-    """Take the memory for all rows to be stored, before anything is changed: after this nothing fails for want of it
-    but a map's last slot. The stripes are held."""
-    cdef size_t i
-    for i in range(n):
-        ops[i].made = NULL
-    for i in range(n):
-        if ops[i].row == NULL:
-            continue
-        ops[i].made = row_make(ops[i].table, op_stripe(&ops[i]), ops[i].row, ops[i].deadline)
-        if ops[i].made == NULL or map_reserve(&op_stripe(&ops[i]).map, 1) != ST_OK:
-            ops_forget(ops, n)
-            return ST_NO_MEMORY
-    return ST_OK
-
-cdef void ops_forget(op_t* ops, size_t n) noexcept nogil:
-    cdef size_t i
-    for i in range(n):
-        if ops[i].made != NULL:
-            row_drop(ops[i].table, op_stripe(&ops[i]), ops[i].made)
-            ops[i].made = NULL
-
-cdef int op_apply(op_t* op) noexcept nogil:
-    """Store the row that was made, or erase the key."""
-    cdef table_t* t = op.table
-    cdef stripe_t* s = op_stripe(op)
-    cdef uint64_t h = map_local(&s.map, op.key.hash)
-    cdef uint64_t* slot = map_find(&s.map, &op.key, h)
-    cdef uint64_t* old
-    cdef int st = ST_OK
-    if op.made == NULL:
-        if slot != NULL:
-            key_erase(t, s, h, slot)
-    elif t.methods.bag:
-        st = bag_store(t, s, &op.key, h, op.made)
-        row_drop(t, s, op.made)
-        op.made = NULL
-    elif slot != NULL:
-        old = slot_pointer(slot[0])
-        slot_set(slot, op.made)
-        row_drop(t, s, old)
-        op.made = NULL
-    else:
-        st = key_add(t, s, &op.key, h, op.made)
-        if st == ST_OK:
-            op.made = NULL
-    return st
-
-cdef int ops_commit(op_t* checks, size_t n_checks, op_t* steps, size_t n_steps, bint only_new) noexcept nogil:
-    """All or nothing, isolated: if every check holds, take every step, in order. ST_CONFLICT if one does not.
-
-    With only_new the steps' keys must be absent before the first one (ST_EXISTS).
-    """
-    cdef size_t n = n_checks + n_steps
-    cdef lockee_t* set = <lockee_t*>malloc((n + 1) * sizeof(lockee_t))
-    cdef size_t i, held
-    cdef stripe_t* s
-    cdef uint64_t* slot
-    cdef const uint64_t* row
-    cdef int st = ST_OK
-    if set == NULL:
-        return ST_NO_MEMORY
-    for i in range(n_checks):
-        op_lockee(&checks[i], &set[i])
-    for i in range(n_steps):
-        op_lockee(&steps[i], &set[n_checks + i])
-    held = lock_set(set, n)
-    for i in range(held):
-        if not set[i].stripe.alive:
-            st = ST_GONE
-    if st == ST_OK:
-        for i in range(n_checks):
-            s = op_stripe(&checks[i])
-            slot = find_live(checks[i].table, s, &checks[i].key, map_local(&s.map, checks[i].key.hash))
-            row = slot_pointer(slot[0]) if slot != NULL else NULL
-            if (row == NULL) != (checks[i].row == NULL) or (
-                row != NULL and (not row_equal(row, checks[i].row) or row_deadline(row) != checks[i].deadline)
-            ):
-                st = ST_CONFLICT
-                break
-    if st == ST_OK and only_new:
-        for i in range(n_steps):
-            s = op_stripe(&steps[i])
-            if find_live(steps[i].table, s, &steps[i].key, map_local(&s.map, steps[i].key.hash)) != NULL:
-                st = ST_EXISTS
-                break
-    if st == ST_OK:
-        st = ops_prepare(steps, n_steps)
-        if st == ST_OK:
-            for i in range(n_steps):
-                st = op_apply(&steps[i])
-                if st != ST_OK:
-                    break
-            ops_forget(steps, n_steps)
-    unlock_set(set, held)
-    free(set)
-    return st
-
-cdef int table_put_many(table_t* t, const uint64_t** rows, size_t n, bint only_new) noexcept nogil:
-    cdef op_t* steps
-    cdef size_t i
-    cdef int st
-    for i in range(n):
-        if row_arity(rows[i]) <= t.keypos:
-            return ST_BADARG
-    if n == 1 and not only_new:
-        return t.methods.put(t, rows[0], 0)
-    steps = <op_t*>malloc((n + 1) * sizeof(op_t))
-    if steps == NULL:
-        return ST_NO_MEMORY
-    for i in range(n):
-        steps[i].table = t
-        row_probe(rows[i], t.keypos, &steps[i].key)
-        steps[i].row = rows[i]
-        steps[i].deadline = 0
-    st = ops_commit(NULL, 0, steps, n, only_new)
-    free(steps)
-    return st
-
-cdef int table_swap(table_t* a, table_t* b) noexcept nogil:
-    """Exchange the rows of two tables of one shape."""
-    cdef stripe_t kept
-    cdef size_t i
-    cdef table_t* first = a if a.id < b.id else b
-    cdef table_t* second = b if a.id < b.id else a
-    if a == b:
-        return ST_OK
-    if a.methods != b.methods or a.stripe_bits != b.stripe_bits or a.keypos != b.keypos or a.hash_mask != b.hash_mask:
-        return ST_TABLE_TYPE
-    lock_all(first)
-    lock_all(second)
-    if not (a.stripes[0].alive and b.stripes[0].alive):
-        unlock_all(second)
-        unlock_all(first)
-        return ST_GONE
-    # Reference terms: slots are the registry's, so that goes along.
-    ts_lock_acquire(&first.objects.lock)
-    ts_lock_acquire(&second.objects.lock)
-    objects_swap(&a.objects, &b.objects)
-    ts_lock_release(&second.objects.lock)
-    ts_lock_release(&first.objects.lock)
-    for i in range(table_stripes(a)):
-        kept = a.stripes[i]
-        stripe_assume(&a.stripes[i], &b.stripes[i])
-        stripe_assume(&b.stripes[i], &kept)
-    unlock_all(second)
-    unlock_all(first)
-    return ST_OK
-
-cdef void stripe_assume(stripe_t* s, const stripe_t* other) noexcept nogil:
-    """Everything but the lock and alive."""
-    s.map = other.map
-    s.slab = other.slab
-    counter_store(&s.rows, other.rows)
-    counter_store(&s.timed, other.timed)
-    s.special = other.special
-    s.wheel = other.wheel
-    s.graves = other.graves
-
-cdef void objects_swap(objects_t* a, objects_t* b) noexcept nogil:
-    cdef objects_t kept = a[0]
-    cdef ts_lock_t lock_a = a.lock
-    cdef ts_lock_t lock_b = b.lock
-    a[0] = b[0]
-    b[0] = kept
-    a.lock = lock_a
-    b.lock = lock_b
-
-
 # ---- self-check
 
-cdef str stripe_check(table_t* t, stripe_t* s):
+cdef str hash_check(table_t* t, stripe_t* s):
     """None, or which invariant is broken. The stripe is held."""
     cdef str wrong = map_check(&s.map)
     cdef entries_t found

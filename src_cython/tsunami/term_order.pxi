@@ -53,6 +53,12 @@ cdef enum:
     ORDER_HOME = 16
 
 
+cdef struct form_t:
+    # The form of a key, or what a range of keys is bound by. Behind it stand eight bytes more that can be read, zeros.
+    const char* p
+    size_t n
+
+
 cdef inline int form_byte(buf_t* out, int byte) noexcept nogil:
     if buf_reserve(out, 1) != ST_OK:
         return ST_NO_MEMORY
