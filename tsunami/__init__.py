@@ -41,14 +41,17 @@ from tsunami._core import (
     Pid,
     Port,
     Reference,
+    Session,
     Table,
     TableExists,
     TermTooLarge,
     TsunamiError,
     all,
+    current_session,
     keyspace,
     new,
     register_term,
+    session,
     whereis,
 )
 
@@ -56,6 +59,7 @@ __version__ = "0.1.0"
 
 Row: TypeAlias = tuple[object, ...]
 TableType: TypeAlias = Literal["set", "bag", "duplicate_bag"]
+Protection: TypeAlias = Literal["public", "protected", "private"]
 
 __all__ = [
     # tables
@@ -67,6 +71,11 @@ __all__ = [
     "END_OF_TABLE",
     "Row",
     "TableType",
+    # who owns them
+    "session",
+    "Session",
+    "current_session",
+    "Protection",
     # terms that Python has no type for, and your own
     "Atom",
     "Bits",

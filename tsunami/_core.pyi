@@ -10,6 +10,7 @@ _T = TypeVar("_T")
 
 Row = tuple[object, ...]
 TableType = Literal["set", "bag", "duplicate_bag"]
+Protection = Literal["public", "protected", "private"]
 
 class TsunamiError(Exception):
     def __init__(self, *args: object, cause: str | None = None) -> None: ...
@@ -19,10 +20,10 @@ class NoSuchTable(TsunamiError, LookupError): ...  # cause "id"
 class TableExists(TsunamiError, ValueError): ...  # cause "already_exists"
 class BadKey(TsunamiError, KeyError): ...  # cause "badkey": no row with that key
 class BadPosition(TsunamiError, LookupError): ...  # cause "position" or "keypos"
-class BadArgument(TsunamiError, ValueError): ...  # cause None or "table_type"
+class BadArgument(TsunamiError, ValueError): ...  # cause None, "table_type" or "owner"
 class BadType(TsunamiError, TypeError): ...  # an argument of a type that cannot stand here
 class TermTooLarge(TsunamiError, ValueError): ...
-class AccessDenied(TsunamiError, PermissionError): ...  # cause "access"
+class AccessDenied(TsunamiError, PermissionError): ...  # cause "access" or "not_owner"
 
 @final
 class Atom:
@@ -125,6 +126,10 @@ class Table:
     def safe_fixtable(self, fix: bool, /) -> Literal[True]: ...
     def fixed(self) -> AbstractContextManager[Table]: ...
     def rename(self, name: str | Atom, /) -> Table: ...
+    def give_away(self, session: Session, data: object = None, /) -> Literal[True]: ...
+    def setopts(
+        self, *, heir: tuple[Session, object] | None = ..., protection: Protection = ...
+    ) -> Literal[True]: ...
     @overload
     def info(self) -> dict[str, object]: ...
     @overload
@@ -149,10 +154,63 @@ class Table:
     @overload
     def pop(self, key: object, default: _T, /) -> Row | list[Row] | _T: ...
 
-def new(name: str | Atom | None, type: TableType = "set", *, keypos: int = 0, stripes: int | None = None) -> Table: ...
+@final
+class Session:
+    """Somebody who can own tables."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def alive(self) -> bool: ...
+    @property
+    def pending(self) -> int: ...  # messages that wait
+    identity: object  # who this is on the wire: a term, or None
+    on_transfer: Callable[[Session], object] | None  # called after a message has come, in the giver's thread
+    def new(
+        self,
+        name: str | Atom | None = None,
+        type: TableType = "set",
+        *,
+        keypos: int = 0,
+        stripes: int | None = None,
+        protection: Protection = "protected",
+        heir: tuple[Session, object] | None = None,
+        named: bool = True,
+        read_concurrency: bool = False,
+        write_concurrency: bool | Literal["auto"] = False,
+        decentralized_counters: bool | None = None,
+        compressed: bool = False,
+    ) -> Table: ...
+    def tables(self) -> list[Table]: ...
+    def receive(self, timeout: float | None = None) -> tuple[str, Table, Session | None, object] | None: ...
+    def here(self) -> AbstractContextManager[Session]: ...
+    def end(self) -> None: ...
+    def __enter__(self) -> Session: ...
+    def __exit__(self, *error: object) -> None: ...
+
+def session() -> Session: ...
+def current_session() -> Session | None: ...
+def new(
+    name: str | Atom | None,
+    type: TableType = "set",
+    *,
+    keypos: int = 0,
+    stripes: int | None = None,
+    named: bool = True,
+    read_concurrency: bool = False,
+    write_concurrency: bool | Literal["auto"] = False,
+    decentralized_counters: bool | None = None,
+    compressed: bool = False,
+) -> Table: ...
 def whereis(name: str | Atom, /) -> Table | None: ...
 def all() -> list[Table]: ...
 def keyspace(db: int = 0, /) -> Table: ...
+
+# ---- for the server: calls as a session, tables by their ids
+def act(session: Session | None, function: Callable[..., _T], /, *args: object) -> _T: ...
+def become(session: Session | None, /) -> None: ...  # from now on, in this context
+def table_with_id(number: int, /) -> Table | None: ...
+def id_known(number: int, /) -> bool: ...  # has there ever been one with this id?
 
 # ---- for the server. Deadlines are ms since 1970, or None; the tables are of type set.
 def entry(table: Table, key: object, /) -> tuple[Row, int | None] | None: ...

@@ -97,6 +97,7 @@ class Conn:
     def __new__(cls, plane: Plane) -> Self: ...
     @property
     def id(self) -> int: ...
+    session: int                  # id of the tsunami.Session as which commands run; 0: nobody in particular
     db: int                       # SELECT
     resp: int                     # 2 or 3
     authenticated: bool           # hot commands run only if so

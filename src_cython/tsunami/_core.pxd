@@ -123,6 +123,15 @@ ctypedef void (*row_sink_t)(void* ctx, const uint64_t* row) noexcept nogil
 #   other      change nothing, and table_edit returns that value
 ctypedef int (*row_edit_t)(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadline) noexcept nogil
 
+# What a session (its number, 0: nobody in particular) may do: the check that comes before all others.
+# ST_OK ST_GONE ST_ACCESS, for RIGHT_OWN ST_NOT_OWNER too.
+cdef enum right_t:
+    RIGHT_OWN = 0
+    RIGHT_WRITE = 1
+    RIGHT_READ = 2
+
+cdef int table_allows(const table_t* t, uint64_t session, int right) noexcept nogil
+
 # ST_OK ST_ABSENT ST_GONE
 cdef int table_get(table_t* t, const probe_t* key, row_sink_t sink, void* ctx) noexcept nogil
 cdef int table_member(table_t* t, const probe_t* key) noexcept nogil
@@ -145,6 +154,10 @@ cdef size_t table_expire(table_t* t, uint64_t now, size_t budget, uint64_t* late
 
 # Named tables. find returns a retained table or NULL; every find needs its release.
 cdef table_t* table_find(const char* name, size_t n) noexcept nogil
+# The same by number. Numbers are never used again: known is also that of a table that has been deleted.
+cdef table_t* table_by_id(uint64_t id) noexcept nogil
+cdef bint table_id_known(uint64_t id) noexcept nogil
+cdef uint64_t table_id(const table_t* t) noexcept nogil
 cdef void table_retain(table_t* t) noexcept nogil
 cdef void table_release(table_t* t) noexcept nogil
 

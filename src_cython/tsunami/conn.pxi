@@ -67,6 +67,7 @@ cdef struct conn_t:
     out_t out
     size_t sent
     uint64_t id
+    uint64_t session            # tsunami.Session.id, once the connection needed one; 0: nobody in particular
     uint64_t created_ms
     uint64_t active_ms
     int db
@@ -290,6 +291,7 @@ cdef int conn_run(conn_t* c, out_t* o, uint64_t until) noexcept nogil:
     r.out = o
     r.db_index = c.db
     r.db = c.plane.dbs[c.db]
+    r.session = c.session
     r.resp = c.resp
     r.named = NULL
     far = not only_cold and table_len(r.db) > AHEAD_ROWS
@@ -572,6 +574,15 @@ cdef class Conn:
     @property
     def id(self):
         return self.c.id
+
+    @property
+    def session(self):
+        """The number of the session as which commands run; 0: nobody in particular."""
+        return self.c.session
+
+    @session.setter
+    def session(self, uint64_t value):
+        self.c.session = value
 
     @property
     def db(self):

@@ -244,6 +244,12 @@ cdef object fail(Table table, int st, object what):
         return NoSuchTable(f"{table.label()} has been deleted", cause="id")
     if st == ST_ABSENT:
         return BadKey(f"{table.label()} has no row with the key {shown(what)}", cause="badkey")
+    if st == ST_ACCESS:
+        return AccessDenied(f"{table.label()} is {table.info('protection')}: not for this session", cause="access")
+    if st == ST_NOT_OWNER:
+        return AccessDenied(f"{table.label()} is not this session's", cause="not_owner")
+    if st == ST_OWNER:
+        return BadArgument(f"{shown(what)} owns {table.label()} already", cause="owner")
     if st == ST_TOO_LARGE:
         return TermTooLarge(f"{shown(what)} is beyond the limits of the packed form")
     if st == ST_KEYPOS:
@@ -571,6 +577,8 @@ cdef class Table:
     cdef dict _slots            # address of an object -> its slot
     cdef object _name           # Atom or None
     cdef bint named             # it can be found by its name
+    cdef _Standing _standing    # owner, heir, fixations; None: it has none of them
+    cdef tuple _options         # what info echoes; None: the defaults
     cdef bint ready             # __init__ has been called
     cdef object __weakref__
 
@@ -584,6 +592,11 @@ cdef class Table:
         self._name = None
 
     def __init__(self, type="set", *, keypos=0, stripes=None):
+        self.setup(type, keypos, stripes)
+        self.enlist()
+
+    cdef int setup(self, type, keypos, stripes) except -1:
+        """What __init__ is asked for. Nobody sees the table yet."""
         cdef const methods_t* methods = methods_for(type)
         cdef size_t wanted
         cdef table_t* t
@@ -608,8 +621,14 @@ cdef class Table:
             table_release(self.t)
             self.t = t
         self.ready = True
+        return 0
+
+    cdef int enlist(self) except -1:
+        """From now on all() and those who know its number see the table."""
         number = self.t.id
+        check(self, table_enlist(self.t), None)
         _tables[number] = _weakref.ref(self, lambda reference: _tables.pop(number, None))
+        return 0
 
     def __dealloc__(self):
         if self.t != NULL:
@@ -656,6 +675,14 @@ cdef class Table:
             del last                # its finalizer runs outside
         return 0
 
+    cdef inline int may(self, int right) except -1:
+        """The table comes first: whether it is there, then whether the session may; then all else."""
+        if ts_unlikely(not flag_load(&self.t.alive)):
+            raise fail(self, ST_GONE, None)
+        if ts_unlikely(<int>flag_load(&self.t.protection) >= right):
+            check(self, table_may(self.t, session_number(), right), None)
+        return 0
+
     cdef inline int live(self) except -1:
         """The table comes first: what is wrong with the other arguments does not matter if it has been deleted."""
         if ts_unlikely(not flag_load(&self.t.alive)):
@@ -686,7 +713,7 @@ cdef class Table:
         cdef buf_t buf
         cdef size_t at = 0
         cdef int st
-        self.live()
+        self.may(RIGHT_WRITE)
         if not PyTuple_Check(rows):
             check(self, self.put_list(rows, False), rows)
             return True
@@ -747,7 +774,7 @@ cdef class Table:
         (True, False, 1)
         """
         cdef int st
-        self.live()
+        self.may(RIGHT_WRITE)
         st = self.put_list(rows, True)
         if st == ST_EXISTS:
             return False
@@ -770,7 +797,7 @@ cdef class Table:
         cdef size_t total = 0, i
         cdef int st = ST_OK
         cdef object row
-        self.live()
+        self.may(RIGHT_WRITE)
         buf_init(&b.buf, <char*>home, sizeof(home))
         b.starts = starts
         b.n = 0
@@ -823,7 +850,7 @@ cdef class Table:
         """
         cdef packed_key_t k
         cdef int st
-        self.live()
+        self.may(RIGHT_WRITE)
         if key is _missing:
             self.drop()
             return True
@@ -836,13 +863,15 @@ cdef class Table:
         return True
 
     cdef int drop(self) except -1:
-        cdef int st
+        cdef int st = ST_GONE
         if self in _keyspaces:
             raise BadArgument(f"{self.label()} cannot be deleted; delete_all_objects() empties it")
-        with _naming:
-            st = table_retire(self.t)
-            if self.named and _named.get(self._name) is self:
-                del _named[self._name]
+        with _rights:
+            with _naming:
+                st = table_retire(self.t)
+                if self.named and _named.get(self._name) is self:
+                    del _named[self._name]
+            table_disown(self)
         check(self, st, None)
         with nogil:
             stripes_empty(self.t, True)
@@ -859,7 +888,7 @@ cdef class Table:
         """
         cdef batch_t b
         cdef int st
-        self.live()
+        self.may(RIGHT_WRITE)
         batch_open(&b, self)
         try:
             batch_add(self, &b, row)
@@ -879,6 +908,7 @@ cdef class Table:
         (True, True, 0)
         """
         cdef int st
+        self.may(RIGHT_WRITE)
         with nogil:
             st = table_clear(self.t)
         self.settle()
@@ -899,7 +929,7 @@ cdef class Table:
         cdef rows_t rows
         cdef int st
         cdef list out
-        self.live()
+        self.may(RIGHT_WRITE)
         key_open(key, &k)
         rows_open(&rows, self.t, home, 64)
         st = self.t.methods.take(self.t, &k.probe, rows_sink, &rows)
@@ -944,6 +974,7 @@ cdef class Table:
         cdef bint single = True
         cdef bint has_default = default is not None
         cdef int64_t by, total
+        self.may(RIGHT_WRITE)
         if (
             PyLong_CheckExact(what) and small_int(<PyObject*>what, &by) and fits_cell(by)
             and not has_default
@@ -953,7 +984,6 @@ cdef class Table:
             key_close(&k)
             if ts_likely(st == ST_OK):
                 return total
-        self.live()
         if has_default and not PyTuple_Check(default):
             raise BadType(f"the default row is a tuple, not {shown(default)}")
         if self.t.methods.bag:
@@ -1053,7 +1083,7 @@ cdef class Table:
         cdef int st
         cdef object pair
         cdef bint has_default = default is not None
-        self.live()
+        self.may(RIGHT_WRITE)
         if has_default and not PyTuple_Check(default):
             raise BadType(f"the default row is a tuple, not {shown(default)}")
         if self.t.methods.bag:
@@ -1151,7 +1181,7 @@ cdef class Table:
         cdef rows_t rows
         cdef int st
         cdef list found
-        self.live()
+        self.may(RIGHT_READ)
         key_open(key, &k)
         st = self.t.methods.copy(self.t, &k.probe, home, 64)
         if ts_likely(st == ST_OK):
@@ -1184,6 +1214,7 @@ cdef class Table:
         cdef uint64_t[256] home
         cdef rows_t rows
         cdef size_t n = 0, i, before
+        self.may(RIGHT_READ)
         if type(keys) is list or type(keys) is tuple:
             return self.lookup_block(tuple(keys))
         cdef size_t[16] counts
@@ -1192,7 +1223,6 @@ cdef class Table:
         cdef object iterator
         cdef list kept = []
         cdef bint more = True
-        self.live()
         iterator = iter(keys)
         while more:
             n = 0
@@ -1279,7 +1309,7 @@ cdef class Table:
         cdef const uint64_t* row
         cdef int st
         cdef list out
-        self.live()
+        self.may(RIGHT_READ)
         if not is_integer(pos):
             raise BadType(f"a position is an integer from 0 on, not {shown(pos)}")
         if pos < 0:
@@ -1319,7 +1349,7 @@ cdef class Table:
         """
         cdef packed_key_t k
         cdef int st
-        self.live()
+        self.may(RIGHT_READ)
         key_open(key, &k)
         st = self.t.methods.member(self.t, &k.probe)
         key_close(&k)
@@ -1336,7 +1366,7 @@ cdef class Table:
         >>> t.insert((1,)), t.member_many([1, 2])
         (True, [True, False])
         """
-        self.live()
+        self.may(RIGHT_READ)
         return [self.member(key) for key in keys]
 
     cdef object walk(self, object key, int dir, bint with_rows):
@@ -1348,7 +1378,7 @@ cdef class Table:
         cdef int st
         cdef bint bounded = key is not _missing
         cdef list found
-        self.live()
+        self.may(RIGHT_READ)
         if bounded:
             key_open(key, &k)
         rows_open(&rows, self.t, home, 64)
@@ -1437,7 +1467,7 @@ cdef class Table:
         cdef rows_t rows
         cdef int st
         cdef uint64_t at
-        self.live()
+        self.may(RIGHT_READ)
         if not is_integer(index):
             raise BadType(f"a slot is an integer from 0 on, not {shown(index)}")
         if not 0 <= index < 1 << 62:
@@ -1463,6 +1493,7 @@ cdef class Table:
         cdef rows_t rows
         cdef uint64_t at = cursor[0]
         cdef int st
+        self.may(RIGHT_READ)
         rows_open(&rows, self.t, NULL, 0)
         with nogil:
             st = self.t.methods.sweep(self.t, &at, 0, budget, rows_sink, &rows)
@@ -1521,17 +1552,18 @@ cdef class Table:
     # -- the table itself
 
     def safe_fixtable(self, fix, /):
-        """Fix the table, or take one fixation back: while it is fixed, a walk goes on from keys that have been deleted.
+        """Fix the table for this session, or take one of its fixations back: while it is fixed, a walk goes on from
+        keys that have been deleted. The fixations of a session end with it; one that has none takes none back.
         Returns True. ETS: safe_fixtable/2.
 
         >>> t = Table()
         >>> t.insert((1,)), t.safe_fixtable(True), t.delete(1), t.next(1) is END_OF_TABLE, t.safe_fixtable(False)
         (True, True, True, True, True)
         """
-        self.live()
+        self.may(RIGHT_READ)
         if fix is not True and fix is not False:
             raise BadType(f"True or False, not {shown(fix)}")
-        table_fix(self.t, fix)
+        table_fixing(self, fix, session_now())
         return True
 
     def fixed(self):
@@ -1557,7 +1589,7 @@ cdef class Table:
         cdef bytes text
         cdef char* p
         cdef int st
-        self.live()
+        self.may(RIGHT_WRITE)
         atom = name_of(name)
         if self in _keyspaces:
             raise BadArgument(f"{self.label()} cannot be renamed")
@@ -1577,9 +1609,38 @@ cdef class Table:
         check(self, st, name)
         return self
 
+    def give_away(self, session, data=None, /):
+        """Make another session the owner. It is sent ("ETS-TRANSFER", table, from, data), with a copy of the data.
+        Only the owner may do that; heir, protection and fixations stay as they are. Returns True. ETS: give_away/3.
+
+        >>> import tsunami
+        >>> with tsunami.session() as receiver, tsunami.session() as s:
+        ...     t = s.new(protection="private")
+        ...     t.give_away(receiver, "yours"), t.info("owner") is receiver
+        (True, True)
+        """
+        table_give(self, session, data)
+        return True
+
+    def setopts(self, *, heir=_missing, protection=_missing):
+        """Change what the owner may change: the heir, (session, data) or None, and the protection. All or nothing.
+        Returns True. ETS: setopts/2.
+
+        >>> import tsunami
+        >>> with tsunami.session() as s:
+        ...     t = s.new()
+        ...     t.setopts(protection="public"), t.info("protection")
+        (True, 'public')
+        """
+        table_setopts(self, heir, protection)
+        return True
+
     def info(self, item=_missing, /):
         """What is known of the table: a dict, or one item. None for a deleted table. memory is in bytes, all included.
-        ETS: info/1,2.
+
+        Anyone may ask. owner and heir are sessions, or None. Items that stand in no dict: safe_fixed, which is False or
+        ((megaseconds, seconds, microseconds), [(session, count), ...]) since the first fixation in force;
+        safe_fixed_monotonic_time, the same by time.monotonic_ns(); stats; binary. ETS: info/1,2.
 
         >>> t = Table("bag", keypos=1)
         >>> t.info("type"), t.info("keypos"), t.info("size")
@@ -1605,15 +1666,18 @@ cdef class Table:
             "stripes": table_stripes(self.t),
             "volatile": table_volatile(self.t),
             "fixed": counter_load(&self.t.fixed) != 0,
-            "protection": "public",
         }
         if item is _missing:
+            items.update([(name, info_of_sessions(self, name)) for name in INFO_SHARED])
             return items
         if not isinstance(item, (str, Atom)):
             raise BadType(f"an item of info is a str, not {shown(item)}")
         if str(item) in items:
             return items[str(item)]
-        raise BadArgument(f"{shown(item)} is no item of info: " + " ".join(sorted(items)))
+        told = info_of_sessions(self, str(item))
+        if told is _missing:
+            raise BadArgument(f"{shown(item)} is no item of info: " + " ".join([*items, *INFO_SHARED, *INFO_ASKED]))
+        return told
 
     def check(self):
         """Check every invariant of the table's structures; AssertionError says which one is broken. O(size), for tests.
@@ -1669,7 +1733,7 @@ cdef class Table:
         return rows if self.t.methods.bag else rows[0]
 
     def __setitem__(self, key, row):
-        self.live()
+        self.may(RIGHT_WRITE)
         if not isinstance(row, tuple):
             raise BadType(f"t[{shown(key)}] = {shown(row)}: a row is a tuple, with the key at position {self.t.keypos}")
         if len(row) <= self.t.keypos or not exact_equal(row[self.t.keypos], key):
@@ -1764,17 +1828,21 @@ cdef int rows_lists(Table table, rows_t* r, size_t* counts, size_t n, list out) 
 cdef class _Fixed:
     """The context of Table.fixed."""
     cdef Table table
+    cdef list sessions          # whose fixations they are: each with is undone for whom it was made
 
     def __init__(self, Table table):
         self.table = table
+        self.sessions = []
 
     def __enter__(self):
-        self.table.safe_fixtable(True)
+        cdef Session session = session_now()
+        self.table.may(RIGHT_READ)
+        table_fixing(self.table, True, session)
+        self.sessions.append(session)
         return self.table
 
     def __exit__(self, *error):
-        if flag_load(&self.table.t.alive):
-            table_fix(self.table.t, False)
+        table_fixing(self.table, False, self.sessions.pop())
 
 
 @cython.final
@@ -1826,37 +1894,38 @@ cdef class _Rows:
 
 # ---- the module's functions
 
-def new(name, type="set", *, keypos=0, stripes=None):
+def new(
+    name, type="set", *, keypos=0, stripes=None, named=True,
+    read_concurrency=False, write_concurrency=False, decentralized_counters=None, compressed=False,
+):
     """Create a table; with a name it can be found by tsunami.whereis and over the wire, and lives until it is deleted.
 
-    name: a str or Atom, or None for an unnamed table, which lives as long as the object. For the rest see Table.
-    TableExists if the name is in use. ETS: new/2.
+    name: a str or Atom, or None for an unnamed table, which lives as long as the object. With named=False the name only
+    shows. For the rest see Table. The table is public and nobody owns it; Session.new makes one that is owned.
+    read_concurrency, write_concurrency (True, False, "auto"), decentralized_counters and compressed are ETS's options:
+    info tells them, and they change nothing. TableExists if the name is in use. ETS: new/2.
 
     >>> import tsunami
     >>> users = tsunami.new("doc_users", type="set")
     >>> tsunami.whereis("doc_users") is users, users.delete()
     (True, True)
     """
-    cdef Table table
-    cdef bytes text
-    cdef char* p
-    cdef int st
-    atom = name_of(name) if name is not None else None
-    table = Table(type, keypos=keypos, stripes=stripes)
-    if atom is None:
-        return table
-    text = atom.name.encode()
-    p = text
-    with _naming:
-        st = table_name(table.t, p, len(text))
-        if st == ST_OK:
-            table._name = atom
-            table.named = True
-            _named[atom] = table
-    if st == ST_EXISTS:
-        raise TableExists(f"there is a table {atom.name!r} already", cause="already_exists")
-    check(table, st, name)
-    return table
+    return table_make(
+        name, type, keypos, stripes, named, None, "public", None,
+        concurrency_given(read_concurrency, write_concurrency, decentralized_counters, compressed),
+    )
+
+
+def table_with_id(number, /):
+    """The table with this id; None if it has been deleted or never was."""
+    reference = _tables.get(number)
+    table = reference() if reference is not None else None
+    return table if table is not None and flag_load(&(<Table>table).t.alive) else None
+
+
+def id_known(uint64_t number, /):
+    """Has there ever been a table with this id?"""
+    return table_id_known(number)
 
 
 def whereis(name, /):
@@ -1912,6 +1981,7 @@ def entry(Table table not None, key, /):
     cdef rows_t rows
     cdef int st
     cdef uint64_t deadline
+    table.may(RIGHT_READ)
     if table.t.methods.bag:
         raise fail(table, ST_TABLE_TYPE, "entry")
     key_open(key, &k)
@@ -1950,6 +2020,7 @@ cdef class _Ops:
             raise BadType("a table, not None")
         if key is _missing and row is None:
             raise BadArgument("a row is a tuple, not None")
+        table.may(RIGHT_WRITE)
         if table.t.methods.bag:
             raise fail(table, ST_TABLE_TYPE, "commit")
         if key is not _missing:
@@ -2181,3 +2252,6 @@ def _knobs(**settings):
     knob_scan_rows = knobs["scan_rows"]
     knob_default_stripes = knobs["stripes"]
     return before
+
+
+include "core_session.pxi"

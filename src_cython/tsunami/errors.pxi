@@ -47,7 +47,8 @@ class BadPosition(TsunamiError, LookupError):
 
 
 class BadArgument(TsunamiError, ValueError):
-    """An argument whose value cannot stand here (cause "table_type" where the table's type is the reason)."""
+    """An argument whose value cannot stand here (cause "table_type" where the table's type is the reason, "owner" where
+    somebody owns the table already)."""
 
 
 class BadType(TsunamiError, TypeError):
@@ -59,7 +60,7 @@ class TermTooLarge(TsunamiError, ValueError):
 
 
 class AccessDenied(TsunamiError, PermissionError):
-    """The session may not do this to the table (cause "access")."""
+    """The session may not do this to the table (cause "access"; "not_owner" where only the owner may)."""
 
 
 for _error in (

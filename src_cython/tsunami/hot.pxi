@@ -17,10 +17,12 @@
 
 from tsunami._core cimport (
     K_ATOM, K_BIG, K_BINARY, K_FLOAT, K_INT, K_LIST, K_MAP, K_NIL, K_TUPLE,
+    RIGHT_READ, RIGHT_WRITE,
     ST_ABSENT, ST_EXISTS, ST_OK, ST_STOP,
     atom_text, buf_append, buf_free, buf_init, buf_t, cell_t, clock_ms, kind_t, probe_binary, probe_int, probe_t,
     row_add_binary, row_add_int, row_add_term, row_arity, row_begin, row_bytes, row_cell, row_deadline, row_edit_t,
     row_end, row_sink_t,
+    table_allows,
     table_edit, table_erase, table_expire, table_find, table_get, table_is_bag, table_keypos, table_len, table_member,
     table_of, table_prefetch, table_prefetch_row, table_put, table_put_many, table_release, table_t, table_volatile,
     term_big_decimal, term_bytes, term_cells, term_float, term_int, term_kind,
@@ -79,6 +81,7 @@ cdef struct run_t:
     out_t* out
     table_t* db
     int db_index
+    uint64_t session            # as whom the connection acts; 0: nobody in particular
     int resp
     bint odd                    # a sink met what it cannot spell
     size_t count                # rows a sink has seen

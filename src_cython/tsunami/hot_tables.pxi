@@ -122,8 +122,9 @@ cdef table_t* named_table(run_t* r, size_t i) noexcept nogil:
         memcpy(r.name, name, n)
     return r.named
 
-cdef bint table_call(run_t* r, size_t least, table_call_t* c) noexcept nogil:
-    """Read table and mode; `least` is the number of arguments without a mode. False: cold."""
+cdef bint table_call(run_t* r, size_t least, int right, table_call_t* c) noexcept nogil:
+    """Read table and mode; `least` is the number of arguments without a mode. False: cold, for want of the right
+    too."""
     c.raw = False
     c.at = 2
     if argc(r) > least and arg_is(r, 2, b"RAW", 3):
@@ -133,7 +134,7 @@ cdef bint table_call(run_t* r, size_t least, table_call_t* c) noexcept nogil:
             or arg_is(r, 2, b"RAW", 3):
         return False
     c.table = named_table(r, 1)
-    return c.table != NULL
+    return c.table != NULL and table_allows(c.table, r.session, right) == ST_OK
 
 cdef bint call_key(run_t* r, table_call_t* c, size_t i, probe_t* key, char* scratch) noexcept nogil:
     cdef word_t w
@@ -159,7 +160,7 @@ cdef bint out_lookup(run_t* r, table_call_t* c, size_t i) noexcept nogil:
 
 cdef int hot_ets_lookup(run_t* r) noexcept nogil:
     cdef table_call_t c
-    if not table_call(r, 3, &c) or argc(r) != c.at + 1 or not out_lookup(r, &c, c.at):
+    if not table_call(r, 3, RIGHT_READ, &c) or argc(r) != c.at + 1 or not out_lookup(r, &c, c.at):
         return H_COLD
     return H_DONE
 
@@ -167,7 +168,7 @@ cdef int hot_ets_mlookup(run_t* r) noexcept nogil:
     """Key by key: no snapshot of all of them at one moment."""
     cdef table_call_t c
     cdef size_t i
-    if not table_call(r, 3, &c):
+    if not table_call(r, 3, RIGHT_READ, &c):
         return H_COLD
     out_head(r.out, c'*', <int64_t>(argc(r) - c.at))
     for i in range(c.at, argc(r)):
@@ -180,7 +181,7 @@ cdef int hot_ets_member(run_t* r) noexcept nogil:
     cdef probe_t key
     cdef char scratch[16]
     cdef int st
-    if not table_call(r, 3, &c) or argc(r) != c.at + 1 or not call_key(r, &c, c.at, &key, scratch):
+    if not table_call(r, 3, RIGHT_READ, &c) or argc(r) != c.at + 1 or not call_key(r, &c, c.at, &key, scratch):
         return H_COLD
     st = table_member(c.table, &key)
     if st != ST_OK and st != ST_ABSENT:
@@ -207,7 +208,7 @@ cdef int hot_ets_lookupelement(run_t* r) noexcept nogil:
     cdef probe_t key
     cdef char scratch[16]
     cdef int64_t pos = 0
-    if not table_call(r, 4, &c) or argc(r) != c.at + 2 or not arg_int(r, c.at + 1, &pos) or pos < 1:
+    if not table_call(r, 4, RIGHT_READ, &c) or argc(r) != c.at + 2 or not arg_int(r, c.at + 1, &pos) or pos < 1:
         return H_COLD
     if not call_key(r, &c, c.at, &key, scratch):
         return H_COLD
@@ -240,7 +241,7 @@ cdef int build_words(run_t* r, table_call_t* c) noexcept nogil:
 
 cdef int hot_ets_insert(run_t* r) noexcept nogil:
     cdef table_call_t c
-    if not table_call(r, 3, &c) or build_words(r, &c) != ST_OK:
+    if not table_call(r, 3, RIGHT_WRITE, &c) or build_words(r, &c) != ST_OK:
         return H_COLD
     if table_put(c.table, <const uint64_t*>r.plane.row.data, 0) != ST_OK:
         return H_COLD
@@ -251,7 +252,7 @@ cdef int hot_ets_insertnew(run_t* r) noexcept nogil:
     cdef table_call_t c
     cdef const uint64_t* row
     cdef int st
-    if not table_call(r, 3, &c) or build_words(r, &c) != ST_OK:
+    if not table_call(r, 3, RIGHT_WRITE, &c) or build_words(r, &c) != ST_OK:
         return H_COLD
     row = <const uint64_t*>r.plane.row.data
     st = table_put_many(c.table, &row, 1, True)
@@ -265,7 +266,7 @@ cdef int hot_ets_delete(run_t* r) noexcept nogil:
     cdef probe_t key
     cdef char scratch[16]
     cdef int st
-    if not table_call(r, 3, &c) or argc(r) != c.at + 1 or not call_key(r, &c, c.at, &key, scratch):
+    if not table_call(r, 3, RIGHT_WRITE, &c) or argc(r) != c.at + 1 or not call_key(r, &c, c.at, &key, scratch):
         return H_COLD
     st = table_erase(c.table, &key, NULL, NULL)
     if st != ST_OK and st != ST_ABSENT:
@@ -286,7 +287,7 @@ cdef int hot_ets_take(run_t* r) noexcept nogil:
     cdef probe_t key
     cdef char scratch[16]
     cdef int st
-    if not table_call(r, 3, &c) or argc(r) != c.at + 1 or not call_key(r, &c, c.at, &key, scratch):
+    if not table_call(r, 3, RIGHT_WRITE, &c) or argc(r) != c.at + 1 or not call_key(r, &c, c.at, &key, scratch):
         return H_COLD
     if table_is_bag(c.table):
         return H_COLD
@@ -335,7 +336,7 @@ cdef int hot_ets_updatecounter(run_t* r) noexcept nogil:
     cdef probe_t key
     cdef char scratch[16]
     cdef int64_t pos = 0
-    if not table_call(r, 5, &c) or argc(r) != c.at + 3 or not arg_int(r, c.at + 1, &pos) \
+    if not table_call(r, 5, RIGHT_WRITE, &c) or argc(r) != c.at + 3 or not arg_int(r, c.at + 1, &pos) \
             or not arg_int(r, c.at + 2, &e.number):
         return H_COLD
     if pos < 1 or <size_t>pos - 1 == table_keypos(c.table) or not call_key(r, &c, c.at, &key, scratch):

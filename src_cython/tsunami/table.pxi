@@ -132,6 +132,8 @@ cdef struct table_t:
     uint32_t stripe_bits
     uint32_t keypos
     uint32_t alive          # ends under names.lock; a stripe has its own, under its lock
+    uint32_t protection     # PUBLIC, PROTECTED, PRIVATE (session.pxi)
+    uint64_t owner          # the session's number; 0: nobody
     bint stamped            # rows carry the time of their last access
     uint64_t fixed          # fixations in force
     uint64_t hash_mask
@@ -141,6 +143,9 @@ cdef struct table_t:
     char* name
     size_t name_len
     table_t* by_name
+    # the registry of numbers, guarded by names.lock
+    table_t* by_id
+    bint enlisted
 
 cdef enum:
     STRIPES_MAX_BITS = 16
@@ -595,6 +600,7 @@ cdef int table_retire(table_t* t) noexcept nogil:
     if t.alive:
         flag_store(&t.alive, 0)
         names_unlink(t)
+        ids_unlink(t)
         st = ST_OK
     ts_lock_release(&names.lock)
     return st
@@ -635,3 +641,5 @@ cdef int table_name(table_t* t, const char* name, size_t n) noexcept nogil:
         at[0] = t
     ts_lock_release(&names.lock)
     return ST_OK
+
+include "session.pxi"
