@@ -115,6 +115,21 @@ def exact_equal(a: Any, b: Any) -> bool:
     return bool(exact_key(a) == exact_key(b))
 
 
+def any_key(term: Any) -> Any:
+    """`exact_key` of what may hold reference terms: they are equal if they are one object."""
+    match term:
+        case tuple() | list():
+            return ("tuple" if isinstance(term, tuple) else "list", tuple(map(any_key, term)))
+        case ImproperList():
+            return ("improper", tuple(map(any_key, term.items)), any_key(term.tail))
+        case dict():
+            return ("map", frozenset((any_key(key), any_key(value)) for key, value in term.items()))
+    try:
+        return exact_key(term)
+    except TypeError:
+        return ("object", id(term))
+
+
 # ---- order
 
 # number < atom < reference < fun < port < pid < tuple < map < nil < list < bit string < extension

@@ -8,10 +8,14 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from _support import PEERS, PEERS_REQUIRED, PROFILE, effort, free_port
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    import _erlang
 
 # A slow machine is no failure of the code: pytest-timeout ends what hangs. Under CI the same examples run every time,
 # so that a change is blamed for its own mistakes only; developers' runs and `make stress` go looking for new examples.
@@ -59,3 +63,13 @@ def _the_build_under_test() -> Iterator[None]:
 def _free_port() -> int:
     """A TCP port of the loopback that is free."""
     return free_port()
+
+
+@pytest.fixture(scope="session")
+def erlang() -> "Iterator[_erlang.Erlang]":
+    """A real Erlang to ask (`_erlang`), one for the whole run."""
+    import _erlang
+
+    emulator = _erlang.Erlang()
+    yield emulator
+    emulator.close()

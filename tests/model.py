@@ -24,24 +24,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import _termmodel
+from _termmodel import any_key as exact_key
 from sortedcontainers import SortedDict
 
 from tsunami import END_OF_TABLE, BadArgument, BadKey, BadPosition, BadType, ImproperList, NoSuchTable
 
 Row = tuple[Any, ...]
-
-
-def exact_key(term: Any) -> Any:
-    """Spell a term so that `==` of two spellings is `=:=` of the terms; reference terms are equal if they are one."""
-    match term:
-        case tuple() | list():
-            return ("tuple" if isinstance(term, tuple) else "list", *map(exact_key, term))
-        case dict():
-            return ("map", frozenset((exact_key(key), exact_key(value)) for key, value in term.items()))
-    try:
-        return _termmodel.exact_key(term)
-    except TypeError:
-        return ("object", id(term))
 
 
 class Exact:

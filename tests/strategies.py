@@ -7,8 +7,10 @@ on both sides of 7 bytes, zero bytes, text beyond ASCII, numbers of two types in
 import datetime
 import enum
 import math
+import random
 import sys
 import zoneinfo
+from collections.abc import Callable
 from typing import Any, Final
 
 from hypothesis import strategies as st
@@ -291,3 +293,11 @@ def pairs(draw: st.DrawFn, of: Strategy = anything) -> tuple[Any, Any]:
     if kind == "same":
         return a, a
     return (a, converted(a)) if kind == "converted" else (a, altered(draw, a, of))
+
+
+# ---- what _generate makes up
+
+
+def made(generator: Callable[[random.Random], Any]) -> Strategy:
+    """What a generator of `_generate` makes, as hypothesis draws it and shrinks it."""
+    return brief(st.randoms(use_true_random=False).map(generator))

@@ -10,78 +10,15 @@ whether `next` fails.
 """
 
 import math
-import struct
-import subprocess
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
-from _support import peer
+from _erlang import Erlang
 from _tabletools import CONFUSABLE, TYPES
 from hypothesis import given
 from hypothesis import strategies as st
 from model import Model
-from test_term_erlang import etf
 
 from tsunami import Atom, TsunamiError
-
-# Reads frames {Type, KeyPos, [{Function, Arguments, Expected}]}; answers the text of what went wrong: <<>> if nothing.
-PROGRAM = """
-    Port = open_port({fd, 0, 1}, [binary, {packet, 4}, eof]),
-    Cause = fun([{_, _, _, Info} | _]) -> maps:get(cause, proplists:get_value(error_info, Info, #{}), none) end,
-    Spelled = fun
-        (tab2list, Rows) -> lists:sort([term_to_binary(Row) || Row <- Rows]);
-        (next, _) -> true;
-        (_, Value) -> Value
-    end,
-    Step = fun(T, {F, Args, Expected}) ->
-        Actual = try apply(ets, F, [T | Args]) of
-            Value -> {ok, Spelled(F, Value)}
-        catch error:badarg:Stack ->
-            case F of update_counter -> {error, Cause(Stack)}; _ -> {error, any} end
-        end,
-        Right = case Expected of {ok, V} -> {ok, Spelled(F, V)}; _ -> Expected end,
-        if
-            Actual =:= Right -> [];
-            true -> io_lib:format("~p~p~n    model ~p~n    ETS   ~p~n", [F, Args, Right, Actual])
-        end
-    end,
-    Run = fun({Type, KeyPos, Steps}) ->
-        T = ets:new(t, [Type, public, {keypos, KeyPos}]),
-        Out = [Step(T, S) || S <- Steps],
-        ets:delete(T),
-        unicode:characters_to_binary(Out)
-    end,
-    Loop = fun Loop() ->
-        receive
-            {Port, {data, Data}} -> port_command(Port, Run(binary_to_term(Data))), Loop();
-            {Port, eof} -> halt()
-        end
-    end,
-    Loop().
-"""
-
-
-class Erlang:
-    def __init__(self) -> None:
-        command = [peer("erl"), "-noinput", "-boot", "no_dot_erlang", "-eval", PROGRAM]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
-    def complaints(self, kind: str, keypos: int, steps: list[tuple[Any, ...]]) -> str:
-        """Run the steps on a new table; what came to something else than was expected."""
-        assert self.process.stdin is not None and self.process.stdout is not None
-        frame = b"\x83" + etf((Atom(kind), keypos + 1, steps))
-        self.process.stdin.write(struct.pack(">I", len(frame)) + frame)
-        self.process.stdin.flush()
-        size = struct.unpack(">I", self.process.stdout.read(4))[0]
-        return self.process.stdout.read(size).decode()
-
-
-@pytest.fixture(scope="module")
-def erlang() -> Iterator[Erlang]:
-    erlang = Erlang()
-    yield erlang
-    erlang.process.communicate(timeout=20)
 
 
 def in_every_erlang(term: Any) -> bool:
@@ -153,9 +90,14 @@ def expected(model: Model, name: str, *args: Any) -> tuple[Any, ...]:
 
 
 @given(kind=st.sampled_from(TYPES), keypos=st.integers(0, 1), calls=st.lists(CALLS, max_size=40))
-def test_the_model_is_right_about_ets(erlang: Erlang, kind: str, keypos: int, calls: list[tuple[Any, ...]]) -> None:
+def test_the_model_is_right_about_ets(
+    erlang: Erlang,
+    kind: str,
+    keypos: int,
+    calls: list[tuple[Any, ...]],
+) -> None:
     model = Model(kind, keypos=keypos)
     steps = [(Atom(name), erlangs_arguments(name, *args), expected(model, name, *args)) for name, *args in calls]
     steps.append((Atom("tab2list"), [], (Atom("ok"), model.tab2list())))
     steps.append((Atom("info"), [Atom("size")], (Atom("ok"), len(model))))
-    assert erlang.complaints(kind, keypos, steps) == ""
+    assert erlang.answer("steps", (Atom(kind), keypos + 1, steps))[6:].decode() == ""

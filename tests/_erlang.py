@@ -1,0 +1,348 @@
+"""One Erlang, at the other end of a pipe, for all tests that ask it something.
+
+What it is: an emulator that is started once for a file of tests and answers questions (`ask(what, about)`), an encoder
+of terms for the questions, and a decoder for the answers. Both are of this file's own, so that the engine's external
+term format is not judged by itself. What a question means is written in Erlang, in PROGRAM.
+
+What it is not: a client of anything. It knows no tables of Tsunami.
+
+Answers come *spelled*, as `_termmodel.exact_key` spells terms: two spellings are equal if and only if the terms are
+=:=, no map needs a Python dict, and nothing that Erlang keeps apart is merged. Infinities and extension terms do not
+exist in Erlang; whoever asks leaves them out.
+
+Erlang before 27 takes 0.0 and -0.0 for the same: `with erlangs_zeros(erlang):` makes the model do so, too.
+"""
+
+import contextlib
+import math
+import struct
+import subprocess
+from collections.abc import Iterator
+from typing import Any, Final
+
+import _termmodel
+import pytest
+from _support import peer
+
+from tsunami import Atom, Bits, Fun, ImproperList, Pid, Port, Reference
+
+# Frames of 4 bytes of length and {Question, Argument}; the answers are terms in frames of the same kind.
+PROGRAM: Final = r"""
+    Port = open_port({fd, 0, 1}, [binary, {packet, 4}, eof]),
+    %% Two bytes for each pair: the order + 1 (9: it cannot be read), and =:=.
+    Judge = fun(Data) ->
+        try binary_to_term(Data) of
+            {A, B} ->
+                Order = if A == B -> 1; A < B -> 0; true -> 2 end,
+                Exact = if A =:= B -> 1; true -> 0 end,
+                <<Order, Exact>>
+        catch
+            _:_ -> <<9, 0>>
+        end
+    end,
+    %% What a match spec makes of each term: [] or [Result]; or that it is none.
+    Results = fun({Spec, Terms}) ->
+        try ets:match_spec_compile(Spec) of
+            Compiled -> {ok, [ets:match_spec_run([Term], Compiled) || Term <- Terms]}
+        catch
+            error:Reason -> {error, Reason}
+        end
+    end,
+    %% A function of erlang applied to arguments, and the same as the body of a match spec.
+    Call = fun({F, Args}) ->
+        Names = [list_to_atom([$$ | integer_to_list(I)]) || I <- lists:seq(1, length(Args))],
+        Spec = [{list_to_tuple(Names), [], [{{list_to_tuple([F | Names])}}]}],
+        BySpec = try ets:match_spec_run([list_to_tuple(Args)], ets:match_spec_compile(Spec)) of
+            [{'EXIT'}] -> 'EXIT'; [{Value}] -> {ok, Value}
+        catch
+            error:badarg -> none
+        end,
+        Applied = try {ok, apply(erlang, F, Args)} catch error:_ -> 'EXIT' end,
+        {BySpec, Applied}
+    end,
+    %% What select_replace makes of a table.
+    Replace = fun({Type, KeyPos, Rows, Spec}) ->
+        T = ets:new(t, [Type, {keypos, KeyPos}]),
+        ets:insert(T, Rows),
+        try {ok, ets:select_replace(T, Spec), ets:tab2list(T)}
+        catch error:Reason -> {error, Reason}
+        after ets:delete(T) end
+    end,
+    %% One call after the other of a new table; a text about those that came to something else than was expected.
+    Cause = fun([{_, _, _, Info} | _]) -> maps:get(cause, proplists:get_value(error_info, Info, #{}), none) end,
+    Spelled = fun
+        (tab2list, Rows) -> lists:sort([term_to_binary(Row) || Row <- Rows]);
+        (next, _) -> true;
+        (_, Value) -> Value
+    end,
+    Step = fun(T, {F, Args, Expected}) ->
+        Actual = try apply(ets, F, [T | Args]) of
+            Value -> {ok, Spelled(F, Value)}
+        catch error:badarg:Stack ->
+            case F of update_counter -> {error, Cause(Stack)}; _ -> {error, any} end
+        end,
+        Right = case Expected of {ok, V} -> {ok, Spelled(F, V)}; _ -> Expected end,
+        if
+            Actual =:= Right -> [];
+            true -> io_lib:format("~p~p~n    model ~p~n    ETS   ~p~n", [F, Args, Right, Actual])
+        end
+    end,
+    Steps = fun({Type, KeyPos, Calls}) ->
+        T = ets:new(t, [Type, public, {keypos, KeyPos}]),
+        Out = [Step(T, Call) || Call <- Calls],
+        ets:delete(T),
+        unicode:characters_to_binary(Out)
+    end,
+    Answer = fun
+        (release, []) -> list_to_integer(erlang:system_info(otp_release));
+        (judge, Pairs) -> iolist_to_binary([Judge(Pair) || Pair <- Pairs]);
+        (results, Batch) -> [Results(Question) || Question <- Batch];
+        (call, Batch) -> [Call(Question) || Question <- Batch];
+        (replace, Batch) -> [Replace(Question) || Question <- Batch];
+        (steps, Question) -> Steps(Question)
+    end,
+    Loop = fun Loop() ->
+        receive
+            {Port, {data, Data}} ->
+                {Question, Argument} = binary_to_term(Data),
+                port_command(Port, term_to_binary(Answer(Question, Argument))),
+                Loop();
+            {Port, eof} -> halt()
+        end
+    end,
+    Loop().
+"""
+
+
+# ---- terms to the external term format
+
+
+def etf_atom(name: str) -> bytes:
+    text = name.encode()
+    return struct.pack(">BH", 118, len(text)) + text
+
+
+def etf_int(value: int) -> bytes:
+    if 0 <= value < 256:
+        return struct.pack(">BB", 97, value)
+    if -(2**31) <= value < 2**31:
+        return struct.pack(">Bi", 98, value)
+    magnitude = abs(value).to_bytes((abs(value).bit_length() + 7) // 8, "little")
+    return struct.pack(">BIB", 111, len(magnitude), value < 0) + magnitude
+
+
+def etf_list(items: Any, tail: bytes) -> bytes:
+    return struct.pack(">BI", 108, len(items)) + b"".join(map(etf, items)) + tail if items else tail
+
+
+def etf_fun(fun: Fun) -> bytes:
+    if fun.kind == "export":
+        return b"\x71" + b"".join(map(etf, fun.fields))
+    module, index, uniq, old_uniq, arity, pid, free = fun.fields
+    body = struct.pack(">B16sII", arity, uniq, index, len(free))  # type: ignore[arg-type]
+    body += b"".join(map(etf, (module, index, old_uniq, pid, *free)))  # type: ignore[misc]
+    return struct.pack(">BI", 112, len(body) + 4) + body
+
+
+def etf(term: Any) -> bytes:
+    """A term as Erlang reads it, without the 131 in front."""
+    match term:
+        case None | bool():
+            return etf_atom({True: "true", False: "false", None: "nil"}[term])
+        case Atom():
+            return etf_atom(term.name)
+        case int():
+            return etf_int(term)
+        case float():
+            return struct.pack(">Bd", 70, term)
+        case str():
+            return etf(term.encode())
+        case bytes():
+            return struct.pack(">BI", 109, len(term)) + term
+        case Bits():
+            return struct.pack(">BIB", 77, len(term.data), term.nbits % 8) + term.data
+        case tuple():
+            return struct.pack(">BI", 105, len(term)) + b"".join(map(etf, term))
+        case list():
+            return etf_list(term, b"\x6a")
+        case ImproperList():
+            return etf_list(term.items, etf(term.tail))
+        case dict():
+            return struct.pack(">BI", 116, len(term)) + b"".join(etf(key) + etf(term[key]) for key in term)
+        case Pid():
+            return b"\x58" + etf(term.node) + struct.pack(">III", term.id, term.serial, term.creation)
+        case Port():
+            return b"\x78" + etf(term.node) + struct.pack(">QI", term.id, term.creation)
+        case Reference():
+            head = struct.pack(">BH", 90, len(term.words)) + etf(term.node)
+            return head + struct.pack(f">I{len(term.words)}I", term.creation, *term.words)
+        case Fun():
+            return etf_fun(term)
+    raise TypeError(type(term).__name__)
+
+
+def in_erlang(term: Any) -> bool:
+    """Can Erlang have it? It has no infinities."""
+    match term:
+        case float():
+            return math.isfinite(term)
+        case tuple() | list():
+            return all(map(in_erlang, term))
+        case ImproperList():
+            return in_erlang(term.items) and in_erlang(term.tail)
+        case dict():
+            return all(in_erlang(pair) for pair in term.items())
+        case Fun():
+            return in_erlang(term.fields)
+    return True
+
+
+# ---- the external term format to spelled terms
+
+
+class Reader:
+    """Reads one term after the other, and spells each as `_termmodel.exact_key` does."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = 0
+
+    def unpack(self, form: str) -> tuple[Any, ...]:
+        size = struct.calcsize(form)
+        self.at += size
+        return struct.unpack(form, self.taken(self.at - size, size))
+
+    def taken(self, start: int, size: int) -> bytes:
+        assert start + size <= len(self.data), "the answer ends in the middle of a term"
+        return self.data[start : start + size]
+
+    def take(self, size: int) -> bytes:
+        self.at += size
+        return self.taken(self.at - size, size)
+
+    def terms(self, n: int) -> tuple[Any, ...]:
+        return tuple(self.term() for _ in range(n))
+
+    def number(self, size: int, sign: int) -> Any:
+        value = int.from_bytes(self.take(size), "little")
+        return ("int", -value if sign else value)
+
+    def list(self, items: tuple[Any, ...]) -> Any:
+        match self.term():
+            case ("list", more):
+                return ("list", items + more)
+            case ("improper", more, tail):
+                return ("improper", items + more, tail)
+            case tail:
+                return ("improper", items, tail)
+
+    def term(self) -> Any:
+        (tag,) = self.unpack(">B")
+        match tag:
+            case 97 | 98:
+                return ("int", *self.unpack(">B" if tag == 97 else ">i"))
+            case 110 | 111:
+                return self.number(*self.unpack(">BB" if tag == 110 else ">IB"))
+            case 70:
+                return ("float", _termmodel.float_key(*self.unpack(">d")))
+            case 115 | 119 | 100 | 118:
+                text = self.take(*self.unpack(">B" if tag in (115, 119) else ">H"))
+                return ("atom", text.decode("utf-8" if tag in (118, 119) else "latin-1"))
+            case 104 | 105:
+                return ("tuple", self.terms(*self.unpack(">B" if tag == 104 else ">I")))
+            case 106:
+                return ("list", ())
+            case 107:
+                return ("list", tuple(("int", byte) for byte in self.take(*self.unpack(">H"))))
+            case 108:
+                return self.list(self.terms(*self.unpack(">I")))
+            case 109:
+                return ("bits", _termmodel.bit_text(self.take(*self.unpack(">I"))))
+            case 77:
+                size, last = self.unpack(">IB")
+                return ("bits", _termmodel.bit_text(self.take(size))[: size * 8 - 8 + last])
+            case 116:
+                (size,) = self.unpack(">I")
+                return ("map", frozenset((self.term(), self.term()) for _ in range(size)))
+        return self.opaque(tag)
+
+    def opaque(self, tag: int) -> Any:
+        match tag:
+            case 88:
+                node = self.term()
+                return ("pid", node, *self.unpack(">III"))
+            case 120 | 89:
+                node = self.term()
+                return ("port", node, *self.unpack(">QI" if tag == 120 else ">II"))
+            case 90:
+                (size,) = self.unpack(">H")
+                node = self.term()
+                creation, *words = self.unpack(f">I{size}I")
+                return ("reference", node, creation, tuple(words))
+            case 113:
+                return ("export", ("tuple", self.terms(3)))
+            case 112:
+                _size, _arity, uniq, _index, free = self.unpack(">IB16sII")
+                module, index, _old_uniq, _pid, *values = self.terms(4 + free)
+                spelled = (module, index, ("bits", _termmodel.bit_text(uniq)), ("tuple", tuple(values)))
+                return ("local", ("tuple", spelled))
+        raise AssertionError(f"a term with the tag {tag}")
+
+
+def spelled(data: bytes) -> Any:
+    """The term in an answer, spelled."""
+    assert data[:1] == b"\x83"
+    reader = Reader(data[1:])
+    term = reader.term()
+    assert reader.at == len(reader.data), "something stands behind the term"
+    return term
+
+
+def items(answer: Any) -> tuple[Any, ...]:
+    """What is in a spelled tuple or list."""
+    assert answer[0] in ("tuple", "list"), answer
+    return answer[1]  # type: ignore[no-any-return]
+
+
+# ---- the emulator
+
+
+class Erlang:
+    def __init__(self) -> None:
+        command = [peer("erl"), "-noinput", "-boot", "no_dot_erlang", "-eval", PROGRAM]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.release: int = self.ask("release", [])[1]
+
+    def ask(self, question: str, about: Any) -> Any:
+        """Erlang's answer to a question of PROGRAM's about a term, spelled."""
+        return spelled(self.answer(question, about))
+
+    def answer(self, question: str, about: Any) -> bytes:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        frame = b"\x83" + etf((Atom(question), about))
+        self.process.stdin.write(struct.pack(">I", len(frame)) + frame)
+        self.process.stdin.flush()
+        size = self.process.stdout.read(4)
+        assert len(size) == 4, "the emulator has ended"
+        return self.process.stdout.read(*struct.unpack(">I", size))
+
+    def judge(self, pairs: list[tuple[Any, Any]]) -> list[tuple[int, bool]]:
+        """How the two of each pair compare (-1, 0, 1), and whether they are =:=."""
+        answer = self.answer("judge", [b"\x83" + etf(pair) for pair in pairs])[6:]  # behind 131 and a binary's head
+        assert len(answer) == 2 * len(pairs)
+        for pair, order in zip(pairs, answer[::2], strict=True):
+            assert order != 9, f"Erlang cannot read {pair!r}"
+        return [(order - 1, exact == 1) for order, exact in zip(answer[::2], answer[1::2], strict=True)]
+
+    def close(self) -> None:
+        self.process.communicate(timeout=20)
+
+
+@contextlib.contextmanager
+def erlangs_zeros(erlang: Erlang) -> Iterator[None]:
+    """Within the block the model takes 0.0 and -0.0 for one term if this Erlang does so."""
+    with pytest.MonkeyPatch.context() as patch:
+        if erlang.release < 27:
+            exact = _termmodel.float_key
+            patch.setattr(_termmodel, "float_key", lambda value: exact(value + 0.0))  # -0.0 + 0.0 is 0.0
+        yield
