@@ -47,11 +47,13 @@ from tsunami._core import (
     TermTooLarge,
     TsunamiError,
     all,
+    binary_to_term,
     current_session,
     keyspace,
     new,
     register_term,
     session,
+    term_to_binary,
     whereis,
 )
 
@@ -85,6 +87,8 @@ __all__ = [
     "Port",
     "Fun",
     "register_term",
+    "term_to_binary",
+    "binary_to_term",
     # errors
     "TsunamiError",
     "NoSuchTable",

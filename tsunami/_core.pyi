@@ -77,7 +77,8 @@ class Port:
 
 @final
 class Fun:
-    """An opaque fun. "export": module, name, arity. "local": module, index, uniq, old_uniq, arity, pid, free."""
+    """An opaque fun. "export": module, name, arity. "local": module, index, uniq, old_uniq, arity, pid, free
+    (and old_index, where that differs from index)."""
 
     def __new__(cls, kind: Literal["export", "local"], *fields: object) -> Fun: ...
     kind: Final[str]
@@ -86,6 +87,9 @@ class Fun:
 END_OF_TABLE: Final[Atom]  # Atom("$end_of_table")
 
 def register_term(cls: type[_T], name: str, encode: Callable[[_T], object], decode: Callable[[object], _T]) -> None: ...
+
+def term_to_binary(term: object, /) -> bytes: ...
+def binary_to_term(data: bytes | bytearray | memoryview, /) -> object: ...
 
 @disjoint_base
 class Table:

@@ -32,6 +32,8 @@ cdef enum status_t:
     ST_OWNER = 18          # the session owns the table already
     ST_SPEC = 19           # a match spec that is none
     ST_DEEP = 20           # nested too deep: ETS's system_limit
+    ST_NO_FORM = 21        # a term for which Erlang's external format has no word
+    ST_COMPRESSED = 22     # bytes in Erlang's external format that zlib has to unpack first
 
 # ---- a growable byte buffer with room for a small inline start (which belongs to the caller)
 cdef struct buf_t:

@@ -549,7 +549,9 @@ cdef int pack_own(packer_t* p, size_t at, size_t i, object o) except -1:
         return PACK_OTHER
     if (<Fun>o).kind == "export":
         return frame_push(p, LOW_FUN, (ATOM_OBJECT_EXPORT, *(<Fun>o).fields), <PyObject*>o, 4, i)
-    items = (ATOM_OBJECT_LOCAL, *(<Fun>o).fields[:6], list((<Fun>o).fields[6]))
+    items = (
+        ATOM_OBJECT_LOCAL, *(<Fun>o).fields[:4], (<Fun>o).fields[4] | (<Fun>o).old_index_ahead() << 8,
+        (<Fun>o).fields[5], list((<Fun>o).fields[6]))
     frame_push(p, LOW_FUN, items, <PyObject*>o, FUN_CELLS, i)
     set_flags(p.out, p.frames[p.depth - 1].at, HAS_MARKS)
     return 0
@@ -899,7 +901,8 @@ cdef PyObject* close_box(open_t* level) except NULL:
     elif parts[0] is ATOM_OBJECT_EXPORT:
         value = Fun.__new__(Fun, "export", *parts[1:])
     else:
-        value = Fun.__new__(Fun, "local", *parts[1:])
+        old_index = (parts[2] + (parts[5] >> 8)) % 2**32
+        value = Fun.__new__(Fun, "local", *parts[1:5], parts[5] & 0xFF, *parts[6:], old_index)
     Py_INCREF(value)
     return <PyObject*>value
 

@@ -318,8 +318,9 @@ cdef class Port:
 cdef class Fun:
     """An Erlang fun, as a value: it cannot be called.
 
-    `Fun("export", module, name, arity)`, or `Fun("local", module, index, uniq, old_uniq, arity, pid, free)`. As in
-    Erlang, local ones are equal if module, index, uniq and the captured values (`free`) are.
+    `Fun("export", module, name, arity)`, or `Fun("local", module, index, uniq, old_uniq, arity, pid, free)`, with
+    `old_index` at the end where that is another number than the index. As in Erlang, local ones are equal if module,
+    index, uniq and the captured values (`free`) are.
     """
     cdef readonly str kind
     cdef readonly tuple fields
@@ -328,7 +329,7 @@ cdef class Fun:
         cdef size_t want = 3 if kind == "export" else 7
         if kind not in ("export", "local"):
             raise BadArgument(f'a fun is of kind "export" or "local": {shown(kind)}')
-        if <size_t>len(fields) != want:
+        if <size_t>len(fields) != want and (want == 3 or len(fields) != 8):
             raise TypeError(f"a fun of kind {shown(kind)} has {want} fields, not {len(fields)}")
         self.kind = str(kind)
         module = _checked_atom(fields[0], "a fun's module")
@@ -344,6 +345,12 @@ cdef class Fun:
             module, _checked_int(fields[1], "a fun's index", 0, 0xFFFFFFFF), bytes(fields[2]),
             _checked_int(fields[3], "a fun's old uniq", -0x80000000, 0xFFFFFFFF),
             _checked_int(fields[4], "a fun's arity", 0, 255), fields[5], tuple(fields[6]))
+        if len(fields) == 8 and fields[7] != fields[1]:
+            self.fields += (_checked_int(fields[7], "a fun's old index", 0, 0xFFFFFFFF),)
+
+    cdef int64_t old_index_ahead(self) except -1:
+        """By how much the old index is ahead of the index, modulo 2**32: almost always 0."""
+        return (self.fields[7] - self.fields[1]) % 2**32 if len(self.fields) == 8 else 0
 
     cdef tuple identity(self):
         """What counts for equality."""

@@ -51,7 +51,8 @@
 #     extension       name (atom), payload        pid             node (atom), id, serial, creation
 #     port            node (atom), id, creation   reference       node (atom), creation, word 0, word 1, ...
 #     fun, exported   'export', module, name, arity
-#     fun, local      'local', module, index, uniq (binary), old uniq, arity, pid, list of captured values
+#     fun, local      'local', module, index, uniq (binary), old uniq, arity + 256 * (old index - index modulo 2^32),
+#                     pid, list of captured values
 #
 # A *row* is the body of a tuple. A row that is stored may have trailers behind its term, which its extent counts and
 # its term does not: flag EXPIRES means three words {deadline in ms, next, pprev} at the very end, flag STAMP one word
