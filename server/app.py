@@ -21,6 +21,7 @@ import signal
 import socket
 import stat
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -73,6 +74,8 @@ class App:
         self.tcp_port = 0
         self.addresses: list[str] = []  # host:port and paths that are listened on
         self.stopped = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
         self._transport: NativeTransport | StreamTransport | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._over_since: dict[int, float] = {}  # sessions above the soft output limit
@@ -94,6 +97,7 @@ class App:
     async def start(self) -> None:
         """Listen. OSError if an address cannot be had; then nothing is left open."""
         loop = asyncio.get_running_loop()
+        self._loop, self._thread = loop, threading.get_ident()
         sockets = list(self._open_sockets())
         if self.selector is not None:
             self._transport = NativeTransport(self, loop, self.selector)
@@ -163,6 +167,19 @@ class App:
         client = self.clients.get(session.id)
         if client is not None:
             client.end()
+
+    def transferred(self, session: Session, /) -> None:
+        if threading.get_ident() == self._thread:
+            self._tell(session)
+        elif self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and the session with it
+                self._loop.call_soon_threadsafe(self._tell, session)
+
+    def _tell(self, session: Session) -> None:
+        client = self.clients.get(session.id)
+        if client is not None:
+            session.push_transfers()
+            client.send()
 
     # ---- what transports ask (transport.Host)
 

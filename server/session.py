@@ -13,21 +13,50 @@ What must stay true:
 2. Every call is counted exactly once, as called or as rejected, also when it was answered later.
 3. Database, protocol version and authentication live in `conn`, where hot commands see them; everything else lives
    here.
+4. To the tables a connection is nobody in particular until it needs to be somebody: to own a table, to be given one, or
+   to fix one. Then `holder` is made, a tsunami.Session that ends with the connection, and every command runs as it.
+5. A message that a table has changed hands is in the connection's output before whoever caused it is answered.
 """
 
 import logging
 import time
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol
 
-from tsunami import Table, TsunamiError, _wire, keyspace
+import tsunami
+from tsunami import Table, _core, _wire, keyspace
 from tsunami_server.command import Command, CommandError, Reply, registry, wrong_number
 from tsunami_server.shared import Shared
+from tsunami_server.terms import reply_of
 
 log = logging.getLogger("tsunami")
 
 DEFAULT_USER = b"default"
 NO_REPLY = _wire.Raw(b"")
+
+# What begins a line of HTTP: no commands, and never sent by a client of ours. Redis refuses the same two.
+HTTP = (b"post", b"host:")
+ATTACK = (
+    "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Tsunami. This is "
+    "likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Tsunami instance. "
+    "Connection from %s aborted."
+)
+
+# How a connection is told that a table has become its own: the push, or None if it cannot be told.
+Transfer = Callable[["Session", Table, tsunami.Session | None, object], _wire.Push | None]
+
+
+def plain_transfer(session: "Session", table: Table, giver: tsunami.Session | None, data: object) -> _wire.Push | None:
+    """In RESP3's own types: ETS-TRANSFER [table, giver's client id, data]. RESP2 has no pushes: such a client is not
+    told.
+    """
+    if session.conn.resp < 3:
+        return None
+    try:
+        told: object = reply_of(data)
+    except CommandError:  # Python gave what has no form as a reply
+        told = None
+    return _wire.Push(["ETS-TRANSFER", [table.name, session.app.shared.holder_name(giver), told]])
 
 
 class Settings(Protocol):
@@ -54,12 +83,15 @@ class Host(Protocol):
     @property
     def started_ms(self) -> int: ...
     @property
+    def rejected_connections(self) -> int: ...
+    @property
     def expired_keys(self) -> int: ...
     @property
     def expire_late_ms(self) -> int: ...
     def now_ms(self) -> int: ...
     def now_us(self) -> int: ...
     def close_client(self, session: "Session", /) -> None: ...
+    def transferred(self, session: "Session", /) -> None: ...  # called from any thread: a message waits in its holder
     def shutdown(self) -> None: ...
 
 
@@ -80,7 +112,8 @@ class Session:
         self.no_touch = False
         self.closing = False  # close after the reply is written
         self.command_name = ""  # of the last cold command, as CLIENT LIST shows it
-        self.fixed: list[Table] = []  # ETS.FIX of this connection, one entry for each
+        self._holder: tsunami.Session | None = None
+        self.spell_transfer: Transfer = plain_transfer
         self._closed = app.shared.event()
         app.shared.sessions[conn.id] = self
 
@@ -95,6 +128,16 @@ class Session:
         """The table behind the selected database."""
         return keyspace(self.conn.db)
 
+    @property
+    def holder(self) -> tsunami.Session:
+        """Who this connection is to the tables. Made when it is first asked for."""
+        if self._holder is None:
+            holder = self._holder = tsunami.session()
+            self.conn.session = holder.id
+            self.app.shared.holders[holder.id] = self
+            holder.on_transfer = lambda _: self.app.transferred(self)
+        return self._holder
+
     def setting(self, name: str) -> int:
         return int(self.app.config.text(name))
 
@@ -106,6 +149,8 @@ class Session:
 
     def execute(self, argv: list[bytes]) -> Reply | Awaitable[Reply]:
         """Carry out one command. The reply may have to be awaited; the connection's next command waits for it."""
+        if argv[0].lower() in HTTP:
+            return self._attacked()
         try:
             command = registry.find(argv)
         except CommandError as error:
@@ -121,14 +166,36 @@ class Session:
 
     def closed(self) -> None:
         """The connection has ended: undo what was only for its time."""
+        self.end_holder()
         self.app.shared.sessions.pop(self.conn.id, None)
-        for table in self.fixed:
-            try:
-                table.safe_fixtable(False)
-            except TsunamiError:
-                pass  # the table has been deleted, and its fixation with it
-        self.fixed.clear()
         self._closed.set()
+
+    def end_holder(self) -> None:
+        """Give back what the connection has of tables: fixations, and tables, which go to their heirs or are deleted.
+
+        Whoever inherits is told before anything else happens.
+        """
+        if self._holder is not None:
+            self._holder.end()
+            self.app.shared.holders.pop(self._holder.id, None)
+
+    def push_transfers(self) -> None:
+        """Write the messages that wait, on the event loop."""
+        while self._holder is not None and (message := self._holder.receive(0)) is not None:
+            _, table, giver, data = message
+            push = self.spell_transfer(self, table, giver, data)
+            if push is not None:
+                self.conn.push(push, 3)
+
+    def _attacked(self) -> Reply:
+        """A browser was made to speak to us: close before anything that follows in its request is taken for a command.
+
+        Logged once a minute, so that nobody can fill a disk with it.
+        """
+        if self.app.shared.attack_logged_at(time.monotonic()):
+            log.warning(ATTACK, self.peer)
+        self.app.close_client(self)
+        return NO_REPLY
 
     async def wait_closed(self) -> None:
         await self._closed.wait()
@@ -149,7 +216,7 @@ class Session:
         start = time.perf_counter_ns()
         args = argv[2:] if "|" in command.name else argv[1:]
         try:
-            reply = command.handler(self, args)
+            reply = _core.act(self._holder, command.handler, self, args)
         except Exception as error:
             return self._fail(command, argv, start, error)
         if isinstance(reply, Awaitable):
@@ -158,6 +225,7 @@ class Session:
         return reply
 
     async def _call_later(self, command: Command, argv: list[bytes], start: int, later: Awaitable[Reply]) -> Reply:
+        _core.become(self._holder)
         try:
             reply = await later
         except Exception as error:

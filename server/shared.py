@@ -5,7 +5,8 @@ What it is not: settings (config.py), or counters of the hot path (they live in 
 What must stay true:
 
 1. Everything here is touched on the event loop only.
-2. `sessions` holds exactly the sessions that have been made and not yet closed, by the id of their connection.
+2. `sessions` holds exactly the sessions that have been made and not yet closed, by the id of their connection; and
+   `holders` those among them that own, inherit or fix tables, by the id of their tsunami.Session.
 3. While `paused` is set the plane holds the same commands back, so that no hot command slips through; when the time is
    over both end together.
 """
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    import tsunami
     from tsunami import _wire
     from tsunami_server.session import Session
 
@@ -48,6 +50,7 @@ class SlowEntry:
 @dataclass(slots=True)
 class Shared:
     sessions: "dict[int, Session]" = field(default_factory=dict)
+    holders: "dict[int, Session]" = field(default_factory=dict)  # those that are somebody to the tables, by that id
     commands: dict[str, CommandCount] = field(default_factory=lambda: defaultdict(CommandCount))
     errors: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     hits: int = 0
@@ -58,11 +61,28 @@ class Shared:
     paused: PauseMode | None = None
     pause_until_ms: int = 0
     blocked: int = 0
+    attack_s: float = float("-inf")  # when an attack was last logged
     # instantaneous_ops_per_sec: the commands and the time of the last measurement, and its result
     rate_mark: tuple[int, int] = (0, 0)
     rate: int = 0
     _wake: asyncio.Event | None = None
     _timer: asyncio.TimerHandle | None = None
+
+    # -- who is who to the tables
+
+    def holder_name(self, holder: "tsunami.Session | None") -> int | str | None:
+        """The client id of a connection; of a session of Python's, its number; of nobody, None."""
+        if holder is None:
+            return None
+        session = self.holders.get(holder.id)
+        return session.id if session is not None else f"session:{holder.id}"
+
+    def attack_logged_at(self, now_s: float) -> bool:
+        """Is it time to log an attack again?"""
+        due = now_s - self.attack_s > 60
+        if due:
+            self.attack_s = now_s
+        return due
 
     # -- statistics
 

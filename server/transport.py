@@ -98,6 +98,10 @@ class Client:
         """Send what has been written outside of an answer, and go on reading."""
         raise NotImplementedError
 
+    def send(self) -> None:
+        """Send what has been pushed. Runs nothing: whoever pushes may be in the middle of another client's command."""
+        raise NotImplementedError
+
     def half_close(self) -> None:
         """Tell the peer that nothing more will come."""
         raise NotImplementedError
@@ -166,6 +170,9 @@ class NativeClient(Client):
     def flush(self) -> None:
         if not self.ended:
             self.transport.selector.resume(self.fd)
+
+    def send(self) -> None:
+        self.flush()  # the selector runs what there is to run when all commands at hand are done
 
     def half_close(self) -> None:
         with contextlib.suppress(OSError):
@@ -313,6 +320,10 @@ class StreamClient(Client, asyncio.BufferedProtocol):
 
     def flush(self) -> None:
         self._go_on()
+
+    def send(self) -> None:
+        if not self.ended:
+            self._send()
 
     def half_close(self) -> None:
         if self.transport.can_write_eof():

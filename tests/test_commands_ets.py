@@ -82,8 +82,6 @@ def test_new_makes_the_table_that_the_program_sees(client: Client, new: Any) -> 
         (("TYPE",), "ERR syntax error"),
         (("KEYPOS", "0"), "BADPOS position 0: positions count from 1"),
         (("KEYPOS", "x"), "BADARG 'x' is no position: an integer from 1 on is one"),
-        (("PRIVATE",), "BADARG PRIVATE is not there yet; every table is PUBLIC"),
-        (("OWNED",), "BADARG OWNED is not there yet; every table is PUBLIC"),
         (("FOO",), "ERR syntax error"),
     ],
 )

@@ -119,7 +119,7 @@ class Conn:
     def run(self, budget_us: int = ..., /) -> int: ...          # parse and run until one of the states above
     def command(self) -> list[bytes]: ...                       # the cold command that stands first
     def write(self, reply: object, /) -> None: ...              # encode in this connection's RESP version and append
-    def push(self, reply: Push, /) -> None: ...                 # the same, not subject to CLIENT REPLY
+    def push(self, reply: Push, resp: int = 0, /) -> None: ...   # resp 0: the connection's
     def done(self) -> None: ...                                 # the cold command is answered; go on behind it
     def close(self) -> None: ...                                # read nothing more; CLOSING once the output is sent
     def take_output(self, limit: int = ..., /) -> bytes: ...

@@ -10,11 +10,14 @@ how terms become replies, is told in terms.py.
     BADARG    anything else that cannot be              TOOLARGE  beyond what a table can hold
     NOACCESS  not yours to do
 
+Making tables, who owns them and what there is to know about them stands in ets_owner.py.
+
 What must stay true: a command that fails has changed nothing; a table is found before anything else is looked at.
 """
 
 from collections.abc import Callable
 from functools import wraps
+from typing import Literal
 
 import tsunami
 from tsunami import END_OF_TABLE, Row, Table, _core
@@ -159,13 +162,19 @@ class Words:
 TableHandler = Callable[[Session, Table, list[bytes]], Reply]
 
 
-def with_table(handler: TableHandler) -> Handler:
-    """Make a handler of a function that wants the table; its reply is a term or what is made of terms."""
+def with_table(handler: TableHandler, right: Literal["read", "write"] | None) -> Handler:
+    """Make a handler of a function that wants the table; its reply is a term or what is made of terms.
+
+    The right is looked at before the handler sees the other words.
+    """
 
     @wraps(handler)
     def run(session: Session, args: list[bytes]) -> Reply:
+        table = find_table(args[0])
         try:
-            return handler(session, find_table(args[0]), args[1:])
+            if right is not None:
+                _core.require(table, right)
+            return handler(session, table, args[1:])
         except tsunami.TsunamiError as error:
             raise told(error) from error
 
@@ -173,13 +182,17 @@ def with_table(handler: TableHandler) -> Handler:
 
 
 def table_command(
-    synopsis: str, flags: str, summary: str, *, complexity: str = "O(1)", hot: bool = False
+    synopsis: str, flags: str, summary: str, *, complexity: str = "O(1)", hot: bool = False, anyone: bool = False
 ) -> Callable[[TableHandler], TableHandler]:
-    """Register a command whose first word is a table's name."""
+    """Register a command whose first word is a table's name.
+
+    It takes the right to write that table, or to read it, as its flags say; with `anyone` none at all.
+    """
+    right: Literal["read", "write"] = "write" if "write" in flags.split() else "read"
     enter = command(synopsis, flags, group="table", since="0.1.0", summary=summary, complexity=complexity, hot=hot)
 
     def register(handler: TableHandler) -> TableHandler:
-        enter(with_table(handler))
+        enter(with_table(handler, None if anyone else right))
         return handler
 
     return register
@@ -200,42 +213,6 @@ def or_null(reply: object) -> object:
 # ---- tables
 
 TYPES = {b"SET": "set", b"BAG": "bag", b"DUPLICATE_BAG": "duplicate_bag"}
-NOT_YET = (b"PROTECTED", b"PRIVATE", b"OWNED", b"HEIR")
-
-
-@command(
-    "ETS.NEW name [TYPE type=(SET | BAG | DUPLICATE_BAG)] [KEYPOS keypos] [STRIPES stripes] [PUBLIC]", "write",
-    group="table", since="0.1.0", summary="Make a table, and tell its name.",
-)  # fmt: skip
-def ets_new(session: Session, args: list[bytes]) -> Reply:
-    try:
-        name = args[0].decode()
-    except UnicodeDecodeError:
-        raise bad_argument(f"{shown(args[0])} is no name: names are UTF-8") from None
-    options = new_options(args[1:])
-    try:
-        tsunami.new(name, **options)  # type: ignore[arg-type]
-    except tsunami.TsunamiError as error:
-        raise told(error) from error
-    return name
-
-
-def new_options(words: list[bytes]) -> dict[str, object]:
-    options: dict[str, object] = {}
-    reader = Words(words, len(words))
-    while reader:
-        word = reader.next().upper()
-        if word == b"TYPE":
-            options["type"] = table_type(reader.next())
-        elif word == b"KEYPOS":
-            options["keypos"] = position(reader.next())
-        elif word == b"STRIPES":
-            options["stripes"] = integer_word(reader.next())
-        elif word in NOT_YET:
-            raise bad_argument(f"{word.decode()} is not there yet; every table is PUBLIC")
-        elif word != b"PUBLIC":
-            raise CommandError(SYNTAX)
-    return options
 
 
 def table_type(word: bytes) -> str:
@@ -275,75 +252,9 @@ def ets_rename(session: Session, table: Table, words: list[bytes]) -> Reply:
     return name
 
 
-@command("ETS.ALL", "readonly", group="table", since="0.1.0", summary="The names of all tables.",
-         complexity="O(N) in the number of tables")  # fmt: skip
-def ets_all(session: Session, args: list[bytes]) -> Reply:
-    return sorted(name for table in tsunami.all() if (name := table.name) is not None)
-
-
-@command(
-    "ETS.WHEREIS name",
-    "readonly fast",
-    group="table",
-    since="0.1.0",
-    summary="The number that a table keeps under all names; null if there is none.",
-)
-def ets_whereis(session: Session, args: list[bytes]) -> Reply:
-    return info_or_null(args[0], "id")
-
-
-@table_command("ETS.LEN table", "readonly fast", "The number of rows.")
+@table_command("ETS.LEN table", "readonly fast", "The number of rows.", anyone=True)
 def ets_len(session: Session, table: Table, words: list[bytes]) -> Reply:
     return len(table)
-
-
-@command(
-    "ETS.INFO table [item]",
-    "readonly",
-    group="table",
-    since="0.1.0",
-    summary="What there is to know about a table; null if there is none.",
-)
-def ets_info(session: Session, args: list[bytes]) -> Reply:
-    if len(args) > 2:
-        raise CommandError(SYNTAX)
-    item = args[1].decode("utf-8", "backslashreplace").lower() if len(args) == 2 else None
-    return info_or_null(args[0], item)
-
-
-def info_or_null(name: bytes, item: str | None) -> Reply:
-    """ETS answers undefined for a table that is not there, whatever was asked."""
-    try:
-        told_all = find_table(name).info()
-    except (CommandError, tsunami.NoSuchTable):
-        return None
-    keypos = told_all["keypos"]
-    assert isinstance(keypos, int)
-    told_all["keypos"] = keypos + 1
-    if item is None:
-        return reply_of(told_all)
-    if item not in told_all:
-        raise bad_argument(f"{item[:60]!r} is no item of info; items are {', '.join(told_all)}")
-    return reply_of(told_all[item])
-
-
-@table_command(
-    "ETS.FIX table",
-    "readonly",
-    "Hold a table still for this connection's walk: until ETS.UNFIX no walk misses a row or sees one twice.",
-)
-def ets_fix(session: Session, table: Table, words: list[bytes]) -> Reply:
-    table.safe_fixtable(True)
-    session.fixed.append(table)
-    return 1
-
-
-@table_command("ETS.UNFIX table", "readonly", "Take one ETS.FIX of this connection back.")
-def ets_unfix(session: Session, table: Table, words: list[bytes]) -> Reply:
-    if table in session.fixed:  # as in ETS, what this connection has not fixed it cannot unfix
-        session.fixed.remove(table)
-        table.safe_fixtable(False)
-    return 1
 
 
 # ---- writing

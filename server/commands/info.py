@@ -146,7 +146,7 @@ def stats(session: Session) -> Lines:
         "instantaneous_ops_per_sec": shared.rate_now(commands, app.now_ms()),
         "total_net_input_bytes": counters.get("bytes_in", 0),
         "total_net_output_bytes": counters.get("bytes_out", 0),
-        "rejected_connections": counters.get("rejected_connections", 0),
+        "rejected_connections": app.rejected_connections,
         "expired_keys": app.expired_keys,
         "evicted_keys": 0,
         "evicted_clients": 0,

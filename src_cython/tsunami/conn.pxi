@@ -721,17 +721,21 @@ cdef class Conn:
             if self.c.replies == 2:
                 self.c.replies = 1
             return
-        self._append(reply)
+        self._append(reply, self.c.resp)
 
-    def push(self, Push reply not None, /):
-        """Append a message that no request asked for."""
-        self._append(reply)
+    def push(self, Push reply not None, int resp=0, /):
+        """Append a message that no request asked for, in this version of RESP (0: the connection's).
 
-    cdef int _append(self, reply) except -1:
+        It comes after all that has been written, and before all that will be: replies are written as a whole, and this
+        runs on the same thread as they.
+        """
+        self._append(reply, resp if resp else self.c.resp)
+
+    cdef int _append(self, reply, int resp) except -1:
         if self.c.closing:
             return 0
         conn_pack(&self.c)
-        out_reply(&self.c.out, reply, self.c.resp)
+        out_reply(&self.c.out, reply, resp)
         conn_limit(&self.c)
         return 0
 

@@ -1676,7 +1676,8 @@ cdef class Table:
             return items[str(item)]
         told = info_of_sessions(self, str(item))
         if told is _missing:
-            raise BadArgument(f"{shown(item)} is no item of info: " + " ".join([*items, *INFO_SHARED, *INFO_ASKED]))
+            known = ", ".join([*items, *INFO_SHARED, *INFO_ASKED])
+            raise BadArgument(f"{shown(item)} is no item of info; items are {known}")
         return told
 
     def check(self):

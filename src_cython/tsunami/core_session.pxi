@@ -102,6 +102,11 @@ def become(Session session, /):
         _current.set(session)
 
 
+def require(Table table not None, str right not None, /):
+    """Fail as a function of this right ("read" or "write") would, before it looks at its other arguments."""
+    table.may(RIGHT_READ if right == "read" else RIGHT_WRITE)
+
+
 # ---- terms that wait
 
 cdef bytes term_parcel(object term):
