@@ -19,7 +19,13 @@ include "table.pxi"
 include "table_rows.pxi"
 include "table_whole.pxi"
 include "table_hash.pxi"
+include "match.pxi"
+
+if not match_init():
+    raise MemoryError("no memory for the names of match specs")
+
 include "errors.pxi"
 include "codec.pxi"
 include "etf.pxi"
+include "core_match.pxi"
 include "core.pxi"
