@@ -68,30 +68,32 @@ PROGRAM: Final = r"""
         catch error:Reason -> {error, Reason}
         after ets:delete(T) end
     end,
-    %% One call after the other of a new table; a text about those that came to something else than was expected.
-    Cause = fun([{_, _, _, Info} | _]) -> maps:get(cause, proplists:get_value(error_info, Info, #{}), none) end,
-    Spelled = fun
-        (tab2list, Rows) -> lists:sort([term_to_binary(Row) || Row <- Rows]);
-        (next, _) -> true;
-        (_, Value) -> Value
+    %% One call after the other of a new table: what each came to. Continuations are kept under numbers.
+    Cause = fun
+        ([{_, _, _, Info} | _]) -> maps:get(cause, proplists:get_value(error_info, Info, #{}), none);
+        (_) -> none
     end,
-    Step = fun(T, {F, Args, Expected}) ->
-        Actual = try apply(ets, F, [T | Args]) of
-            Value -> {ok, Spelled(F, Value)}
-        catch error:badarg:Stack ->
-            case F of update_counter -> {error, Cause(Stack)}; _ -> {error, any} end
-        end,
-        Right = case Expected of {ok, V} -> {ok, Spelled(F, V)}; _ -> Expected end,
-        if
-            Actual =:= Right -> [];
-            true -> io_lib:format("~p~p~n    model ~p~n    ETS   ~p~n", [F, Args, Right, Actual])
-        end
+    Chunk = fun
+        (Number, F, {Results, Next}) -> put(Number, {F, Next}), {Results, Next =:= '$end_of_table'};
+        (Number, F, '$end_of_table') -> put(Number, {F, '$end_of_table'}), '$end_of_table'
     end,
-    Steps = fun({Type, KeyPos, Calls}) ->
+    Drain = fun
+        Loop(F, {Results, Next}) -> [Results | Loop(F, ets:F(Next))];
+        Loop(_, '$end_of_table') -> []
+    end,
+    Do = fun
+        (T, {chunk, Number, F, Args}) -> Chunk(Number, F, apply(ets, F, [T | Args]));
+        (_, {more, From, To}) -> {F, Next} = get(From), Chunk(To, F, ets:F(Next));
+        (T, {drain, F, Args}) -> Drain(F, apply(ets, F, [T | Args]));
+        (T, {F, Args}) -> apply(ets, F, [T | Args])
+    end,
+    Script = fun({Type, KeyPos, Calls}) ->
         T = ets:new(t, [Type, public, {keypos, KeyPos}]),
-        Out = [Step(T, Call) || Call <- Calls],
+        Outcomes = [
+            try {ok, Do(T, Call)} catch error:Reason:Stack -> {error, Reason, Cause(Stack)} end || Call <- Calls
+        ],
         ets:delete(T),
-        unicode:characters_to_binary(Out)
+        Outcomes
     end,
     Answer = fun
         (release, []) -> list_to_integer(erlang:system_info(otp_release));
@@ -99,7 +101,7 @@ PROGRAM: Final = r"""
         (results, Batch) -> [Results(Question) || Question <- Batch];
         (call, Batch) -> [Call(Question) || Question <- Batch];
         (replace, Batch) -> [Replace(Question) || Question <- Batch];
-        (steps, Question) -> Steps(Question)
+        (script, Question) -> Script(Question)
     end,
     Loop = fun Loop() ->
         receive

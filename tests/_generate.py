@@ -179,13 +179,16 @@ EVERY_CALL: Final = [*FUNCTIONS, *BOOLEANS, *ARITHMETIC]
 
 
 class Expressions:
-    """Makes expressions over some variables, of functions that may be called."""
+    """Makes expressions over some variables, of functions that may be called: all but "name/arity" or, in a body,
+    "name/arity in a body" that is left out."""
 
-    def __init__(self, rng: random.Random, bound: set[int], left_out: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, rng: random.Random, bound: set[int], left_out: frozenset[str] = frozenset(), where: str = ""
+    ) -> None:
         self.rng = rng
         self.leaves: list[Any] = [Atom(f"${number}") for number in sorted(bound)]
         self.calls, self.booleans, self.arithmetic = (
-            [call for call in calls if f"{call[0]}/{call[1]}" not in left_out]
+            [(f, n) for f, n in calls if not {f"{f}/{n}", f"{f}/{n}{where}"} & left_out]
             for calls in (EVERY_CALL, BOOLEANS, ARITHMETIC)
         )
 
@@ -261,6 +264,7 @@ def clause(rng: random.Random, rows: Sequence[Any], left_out: frozenset[str] = f
     made = head(rng, rows)
     expressions = Expressions(rng, variables(made), left_out)
     guards = [expressions.boolean(2) for _ in range(rng.choice((0, 0, 1, 1, 2)))]
+    expressions = Expressions(rng, variables(made), left_out, " in a body")
     body = [expressions.expression(3) for _ in range(rng.choice((1, 1, 1, 2)))]
     match rng.randrange(6):
         case 0:
@@ -337,6 +341,7 @@ def replacing_clause(rng: random.Random, rows: Sequence[Any], keypos: int, left_
     made = head(rng, rows)
     expressions = Expressions(rng, variables(made), left_out)
     guards = [expressions.boolean(2)] if one_in(rng, 3) else []
+    expressions = Expressions(rng, variables(made), left_out, " in a body")
     if not isinstance(made, tuple) or len(made) <= keypos or one_in(rng, 6):
         return (made, guards, [rng.choice((Atom("$_"), Atom("$1"), Atom("$$"), expressions.expression(2)))])
     others = [expressions.expression(2) for _ in range(keypos + rng.randrange(3))]
@@ -356,3 +361,115 @@ def replacing_spec(
     """A match spec for select_replace, mostly one that keeps the key."""
     made = [replacing_clause(rng, rows, keypos, left_out) for _ in range(rng.choice((1, 1, 2)))]
     return spoiled(rng, made) if one_in(rng, 20) else made
+
+
+# ---- calls of a table
+
+KEYS: Final[list[Any]] = [
+    1, 1.0, 2, 2.0, 3, -1, "a", Atom("a"), "b", (1, 2), (1.0, 2), (1, "a"), (1, (2, 3)), [1], [1.0], (), True, 2**53,
+    2.0**53, 2**53 + 1, {Atom("a"): 1}, {Atom("a"): 1.0}, {1: 1}, {1.0: 1}, Bits(b"\x80", 1),
+]  # fmt: skip
+BAD_ROWS: Final[list[Any]] = [(), 1, "ab", [1], Atom("a"), {1: 2}, improper([(1, 2)], (1, 2))]
+NUMBERS: Final[list[Any]] = [0, 1, -1, 5, 2**62, -(2**70), 1.5, "text", Atom("x")]
+BAD_STEPS: Final[list[Any]] = [(), (1,), (1, 1, 1), 1.5, "ab", (1.0, 2), (Atom("a"), 1)]
+
+
+def key(rng: random.Random) -> Any:
+    return rng.choice(KEYS)
+
+
+def small_row(rng: random.Random, keypos: int) -> tuple[Any, ...]:
+    """With a key of KEYS and mostly numbers, so that there are counters."""
+    parts = [
+        rng.choice((rng.randrange(-2, 3), rng.choice(NUMBERS), key(rng))) for _ in range(keypos + rng.randrange(3))
+    ]
+    parts.insert(keypos, key(rng))
+    return tuple(parts)
+
+
+def batch(rng: random.Random, keypos: int) -> Any:
+    if rng.randrange(3):
+        return small_row(rng, keypos)
+    rows: list[Any] = [small_row(rng, keypos) for _ in range(rng.randrange(5))]
+    if one_in(rng, 5):
+        rows.insert(rng.randrange(len(rows) + 1), rng.choice(BAD_ROWS))
+    return rows if rng.randrange(8) else rng.choice(BAD_ROWS)
+
+
+def counter_step(rng: random.Random) -> Any:
+    match rng.randrange(6):
+        case 0:
+            return rng.choice(BAD_STEPS)
+        case 1:
+            return (rng.randrange(-1, 5), rng.choice(NUMBERS), rng.choice(NUMBERS), rng.choice(NUMBERS))
+        case 2 | 3:
+            return (rng.randrange(3), rng.randrange(-2, 3), rng.randrange(-2, 3), rng.randrange(100))
+    return (rng.randrange(-1, 5), rng.choice((rng.randrange(-3, 4), rng.choice(NUMBERS))))
+
+
+def one_or_more(rng: random.Random, make: Callable[[random.Random], Any]) -> Any:
+    return make(rng) if rng.randrange(2) else [make(rng) for _ in range(rng.randrange(4))]
+
+
+def element_pair(rng: random.Random) -> Any:
+    return rng.choice(BAD_STEPS) if one_in(rng, 6) else (rng.randrange(-1, 5), rng.choice(NUMBERS))
+
+
+def table_pattern(rng: random.Random, rows: Sequence[Any]) -> Any:
+    return rng.choice(BAD_HEADS + [Atom("a"), [1], b"a"]) if one_in(rng, 15) else head(rng, rows)
+
+
+def call(
+    rng: random.Random, kind: str, keypos: int, rows: Sequence[Any], left_out: frozenset[str] = frozenset()
+) -> tuple[Any, ...]:
+    """A call of a table as Tsunami has it: the name of the method, and its arguments, positions from 0 on.
+
+    `rows` are such as may be in the table. Calls of three kinds have other names: "chunk", number, name, *arguments
+    keeps the cursor that comes under a number; "more", from, to goes on; "drain", name, *arguments goes on to the end.
+    """
+    any_of_them = rows or [small_row(rng, keypos)]
+    match rng.randrange(22):
+        case 0 | 1 | 2:
+            return (rng.choice(("insert", "insert", "insert_new")), batch(rng, keypos))
+        case 3 | 4:
+            return (rng.choice(("lookup", "member", "take", "delete", "delete")), key(rng))
+        case 5:
+            row = rng.choice(any_of_them)
+            near = tuple(float(part) if isinstance(part, int) and one_in(rng, 4) else part for part in row)
+            return ("delete_object", rng.choice((near, row, rng.choice(BAD_ROWS[:-1]))))
+        case 6:
+            return ("lookup_element", key(rng), rng.randrange(-1, 4))
+        case 7 | 8:
+            step = rng.randrange(-3, 4) if one_in(rng, 5) else one_or_more(rng, counter_step)
+            return ("update_counter", key(rng), step)
+        case 9:
+            default = 1 if one_in(rng, 8) else (*small_row(rng, keypos), 0)
+            return ("update_counter", key(rng), one_or_more(rng, counter_step), default)
+        case 10:
+            return ("update_element", key(rng), one_or_more(rng, element_pair))
+        case 11:
+            return ("safe_fixtable", bool(rng.randrange(2)))
+        case 12:
+            return (rng.choice(("next", "prev")), key(rng) if rng.randrange(8) else Atom("$end_of_table"))
+        case 13:
+            return rng.choice((("first",), ("last",), ("tab2list",), ("slot", rng.randrange(-1, 8))))
+        case 14:
+            return (rng.choice(("match", "match_object", "match_delete")), table_pattern(rng, any_of_them))
+        case 15 if one_in(rng, 4):
+            return ("delete_all_objects",)
+        case 16:
+            return ("select_delete", spec(rng, any_of_them, left_out) if rng.randrange(8) else [])
+        case 17:
+            return ("select_replace", replacing_spec(rng, any_of_them, keypos, left_out) if rng.randrange(8) else [])
+        case 18 | 19:
+            limit = rng.choice((1, 1, 2, 2, 3, 5, 1000, 0, -1, 1.0, Atom("a")))
+            return (rng.choice(("drain", "chunk")), *limited(rng, any_of_them, left_out), limit)
+        case 20:
+            return ("more",)
+    name = rng.choice(("select", "select", "select_reverse", "select_count"))
+    return (name, spec(rng, any_of_them, left_out) if rng.randrange(15) else [])
+
+
+def limited(rng: random.Random, rows: Sequence[Any], left_out: frozenset[str]) -> tuple[str, Any]:
+    name = rng.choice(("select", "select_reverse", "match", "match_object"))
+    return name, spec(rng, rows, left_out) if name.startswith("select") else table_pattern(rng, rows)

@@ -7,29 +7,55 @@ What it is not: an account of how the engine does anything. It knows no stripes,
 every method runs alone, "atomic" needs no words here. It does not say what a walk's order is either; that is `place`:
 
 * `place(key)` is where a key stands in a walk, as something that sorts. Two keys with equal places are one key.
-  A hash table's place is exact (`1` and `1.0` stand apart); an ordered table's would be the term order, in which they
+  A hash table's place is exact (`1` and `1.0` stand apart); an ordered table's is the term order, in which they
   stand in one place.
+
+What a match spec makes of a row is `_matchmodel`'s; whose table it is, and who may do what, is `_sessionmodel`'s.
 
 What must stay true:
 
 1. `rows` has no empty list: a key is there if and only if it has rows.
 2. The rows of one key stand in the order of their insertion, oldest first; a set has exactly one.
 3. A place in `ghosts` has no rows: it was deleted while the table was fixed. No ghosts in a table that is not fixed.
-4. A call that raises has changed nothing: every method checks first and changes then.
+4. Each row has a serial number, ascending in the order of insertion. A row that takes another's place, or that is an
+   update of it, has the other's. So a cursor in the middle of a key's rows is a number.
+5. A call that raises has changed nothing: every method checks first and changes then.
 """
 
 import copy
+import functools
+import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import _matchmodel
 import _termmodel
+from _matchmodel import ALL_VARIABLES, OBJECT
 from _termmodel import any_key as exact_key
 from sortedcontainers import SortedDict
 
 from tsunami import END_OF_TABLE, BadArgument, BadKey, BadPosition, BadType, ImproperList, NoSuchTable
 
 Row = tuple[Any, ...]
+
+
+@functools.total_ordering
+class Ordered:
+    """A key as a place in an ordered table: the term order, in which 1 and 1.0 are one."""
+
+    def __init__(self, key: Any) -> None:
+        self.key = key
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Ordered) and _termmodel.compare(self.key, other.key) == 0
+
+    def __hash__(self) -> int:
+        return hash(_termmodel.rank(self.key))  # as fine as it can simply be
+
+    def __lt__(self, other: "Ordered") -> bool:
+        return _termmodel.compare(self.key, other.key) < 0
 
 
 class Exact:
@@ -98,15 +124,34 @@ def is_integer(term: Any) -> bool:
     return isinstance(term, int) and not isinstance(term, bool)
 
 
+@dataclass(frozen=True)
+class ModelCursor:
+    """Where a select with a limit goes on: behind the row with this serial number, at this place."""
+
+    what: "Select"
+    limit: int
+    place: Any
+    serial: int
+
+
+@dataclass(frozen=True)
+class Select:
+    spec: Any
+    backwards: bool = False
+
+
 class Model:
     """One table."""
 
-    def __init__(self, type: str = "set", *, keypos: int = 0, place: Callable[[Any], Any] = Exact) -> None:
+    def __init__(self, type: str = "set", *, keypos: int = 0, place: Callable[[Any], Any] | None = None) -> None:
         self.type = type
         self.keypos = keypos
-        self.place = place
         self.bag = type in ("bag", "duplicate_bag")
+        self.ordered = type == "ordered_set"
+        self.place = place or (Ordered if self.ordered else Exact)
         self.rows: SortedDict[Any, list[Row]] = SortedDict()
+        self.serials: dict[Any, list[int]] = {}
+        self.count = itertools.count()
         self.deadlines: dict[Any, int] = {}
         self.ghosts: set[Any] = set()
         self.fixations = 0
@@ -146,15 +191,20 @@ class Model:
         there = self.rows.get(place, [])
         if self.type == "bag" and exact_key(row) in map(exact_key, there):
             return  # it keeps its place
+        before = self.serials.get(place, [])
         self.rows[place] = [*there, row] if self.bag else [row]
+        self.serials[place] = [*before, next(self.count)] if self.bag else before or [next(self.count)]
         self.deadlines.pop(place, None)
         self.ghosts.discard(place)
 
-    def _keep(self, place: Any, rows: list[Row]) -> None:
-        """Leave `rows` of what stands at `place`."""
-        if rows:
-            self.rows[place] = rows
+    def _erase(self, place: Any, unwanted: Callable[[Row], bool] = lambda row: True) -> None:
+        """Of what stands at `place`."""
+        held = zip(self.rows.get(place, []), self.serials.get(place, []), strict=True)
+        left = [(row, serial) for row, serial in held if not unwanted(row)]
+        if left:
+            self.rows[place], self.serials[place] = map(list, zip(*left, strict=True))
         elif self.rows.pop(place, None):
+            del self.serials[place]
             self.deadlines.pop(place, None)
             if self.fixations:
                 self.ghosts.add(place)
@@ -180,20 +230,20 @@ class Model:
 
     def delete(self, key: Any) -> bool:
         self._alive()
-        self._keep(self._place(key), [])
+        self._erase(self._place(key))
         return True
 
     def delete_object(self, row: Row) -> bool:
         self._alive()
         self._check_row(row)
         place, unwanted = self._place_of(row), exact_key(row)
-        self._keep(place, [other for other in self.rows.get(place, []) if exact_key(other) != unwanted])
+        self._erase(place, lambda other: bool(exact_key(other) == unwanted))
         return True
 
     def delete_all_objects(self) -> bool:
         self._alive()
         for place in list(self.rows):
-            self._keep(place, [])
+            self._erase(place)
         return True
 
     def take(self, key: Any) -> list[Row]:
@@ -205,6 +255,7 @@ class Model:
         """delete/1: the table itself."""
         self._alive()
         self.rows.clear()
+        self.serials.clear()
         self.dropped = True
         return True
 
@@ -222,6 +273,7 @@ class Model:
         """Put an updated row in the old one's place; its deadline stays, and so does the stored key."""
         place = self._place_of(row)
         self.rows[place] = [copied(row)]
+        self.serials.setdefault(place, [next(self.count)])
         self.ghosts.discard(place)
 
     def _check_position(self, position: int, row: Row) -> None:
@@ -323,38 +375,64 @@ class Model:
         return acc
 
     def foldr(self, function: Callable[[Row, Any], Any], acc: Any) -> Any:
-        """Keys as foldl has them (in a hash table there is no other direction), the rows of one key youngest first."""
+        """The rows of one key youngest first; keys descending, or as foldl has them where there is no direction."""
         self._alive()
-        for row in copied([row for rows in self.rows.values() for row in reversed(rows)]):
-            acc = function(row, acc)
+        for rows in list(reversed(self.rows.values()) if self.ordered else self.rows.values()):
+            for row in copied(rows[::-1]):
+                acc = function(row, acc)
         return acc
+
+    def slot(self, index: Any) -> Any:
+        """Of an ordered table; where the slots of others lie is nobody's business."""
+        self._alive()
+        if not is_integer(index) or not 0 <= index <= len(self.rows):
+            raise BadArgument(f"no slot {index!r}")
+        return copied(self.rows.values()[index]) if index < len(self.rows) else END_OF_TABLE
 
     # ---- walking
 
     def _key_at(self, index: int) -> Any:
-        return copied(self.rows.values()[index][0][self.keypos]) if index < len(self.rows) else END_OF_TABLE
+        at_end = not 0 <= index < len(self.rows)
+        return END_OF_TABLE if at_end else copied(self.rows.values()[index][0][self.keypos])
 
     def first(self) -> Any:
         self._alive()
         return self._key_at(0)
 
+    def last(self) -> Any:
+        self._alive()
+        return self._key_at(len(self.rows) - 1 if self.ordered else 0)
+
     def next(self, key: Any) -> Any:
         self._alive()
+        return self._key_at(self.rows.bisect_right(self._place_to_go_on_from(key)))
+
+    def prev(self, key: Any) -> Any:
+        self._alive()
+        place = self._place_to_go_on_from(key)
+        return self._key_at(self.rows.bisect_left(place) - 1 if self.ordered else self.rows.bisect_right(place))
+
+    def _place_to_go_on_from(self, key: Any) -> Any:
         place = self._place(key)
-        if place not in self.rows and place not in self.ghosts:
+        there = key is not END_OF_TABLE if self.ordered else place in self.rows or place in self.ghosts
+        if not there:
             raise BadKey(f"no row with the key {key!r}")
-        return self._key_at(self.rows.bisect_right(place))
+        return place
 
     def first_lookup(self) -> Any:
         return self._with_rows(self.first())
 
+    def last_lookup(self) -> Any:
+        return self._with_rows(self.last())
+
     def next_lookup(self, key: Any) -> Any:
         return self._with_rows(self.next(key))
 
+    def prev_lookup(self, key: Any) -> Any:
+        return self._with_rows(self.prev(key))
+
     def _with_rows(self, key: Any) -> Any:
         return key if key is END_OF_TABLE else (key, self.lookup(key))
-
-    last, prev, last_lookup, prev_lookup = first, next, first_lookup, next_lookup  # as hash tables have it
 
     def safe_fixtable(self, fix: Any) -> bool:
         self._alive()
@@ -364,6 +442,89 @@ class Model:
         if not self.fixations:
             self.ghosts.clear()
         return True
+
+    # ---- match and select (without a limit: the list of all results; with one: results and a cursor)
+
+    def select(self, spec: Any, limit: Any = None) -> Any:
+        return self._first_chunk(Select(spec), limit)
+
+    def select_reverse(self, spec: Any, limit: Any = None) -> Any:
+        return self._first_chunk(Select(spec, backwards=True), limit)
+
+    def match(self, pattern: Any, limit: Any = None) -> Any:
+        return self.select([(pattern, [], [ALL_VARIABLES])], limit)
+
+    def match_object(self, pattern: Any, limit: Any = None) -> Any:
+        return self.select([(pattern, [], [OBJECT])], limit)
+
+    def select_more(self, cursor: ModelCursor) -> Any:
+        self._alive()
+        return self._chunk(cursor.what, cursor.limit, cursor)
+
+    def select_count(self, spec: Any) -> int:
+        self._check_spec(spec)
+        return sum(result == (True,) and result[0] is True for *_, result in self._results(Select(spec)))
+
+    def select_delete(self, spec: Any) -> int:
+        self._check_spec(spec)
+        chosen = [(place, serial) for place, serial, result in self._results(Select(spec)) if result[0] is True]
+        for place, serial in chosen:
+            row = self.rows[place][self.serials[place].index(serial)]
+            self._erase(place, lambda other, row=row: other is row)  # type: ignore[misc]
+        return len(chosen)
+
+    def match_delete(self, pattern: Any) -> bool:
+        self.select_delete([(pattern, [], [True])])
+        return True
+
+    def select_replace(self, spec: Any) -> int:
+        self._alive()
+        if self.type == "bag":
+            raise BadArgument("the rows of a bag are not replaced", cause="table_type")
+        self._check_spec(spec)
+        if not _matchmodel.keeps_key(spec, self.keypos):
+            raise BadArgument(f"{spec!r} may change a key")
+        chosen = list(self._results(Select(spec)))
+        for place, serial, (row,) in chosen:
+            self.rows[place][self.serials[place].index(serial)] = copied(row)
+        return len(chosen)
+
+    def _check_spec(self, spec: Any) -> None:
+        self._alive()
+        if spec == [] and isinstance(spec, list):
+            return
+        try:
+            _matchmodel.check(spec)
+        except _matchmodel.Mistake as mistake:
+            raise BadArgument(str(mistake)) from None
+
+    def _results(self, what: Select, behind: ModelCursor | None = None) -> Iterator[tuple[Any, int, tuple[Any]]]:
+        """Place, serial number and result of every row that is selected, in the order of the walk."""
+        backwards = what.backwards and self.ordered
+        for place in list(reversed(self.rows) if backwards else self.rows):
+            if behind is not None and (place > behind.place if backwards else place < behind.place):
+                continue
+            for row, serial in list(zip(self.rows[place], self.serials[place], strict=True)):
+                if behind is not None and place == behind.place and (not self.bag or serial <= behind.serial):
+                    continue
+                result = _matchmodel.run(what.spec, row)
+                if result is not None:
+                    yield place, serial, copied(result)
+
+    def _first_chunk(self, what: Select, limit: Any) -> Any:
+        self._check_spec(what.spec)
+        if limit is None:
+            return [result for *_, (result,) in self._results(what)]
+        if not is_integer(limit) or not 1 <= limit < 2**59:
+            raise BadArgument(f"a limit is a positive integer, not {limit!r}")
+        return self._chunk(what, limit)
+
+    def _chunk(self, what: Select, limit: int, behind: ModelCursor | None = None) -> Any:
+        chosen = list(itertools.islice(self._results(what, behind), limit))
+        if not chosen:
+            return END_OF_TABLE
+        place, serial, _ = chosen[-1]
+        return [result for *_, (result,) in chosen], ModelCursor(what, limit, place, serial)
 
     # ---- batches, and the container protocol
 
@@ -423,6 +584,7 @@ class Model:
     def copy(self) -> "Model":
         other = copy.copy(self)
         other.rows, other.deadlines, other.ghosts = self.rows.copy(), dict(self.deadlines), set(self.ghosts)
+        other.serials = dict(self.serials)
         return other
 
 

@@ -8,7 +8,8 @@ and by applying it where it does not.
 Left out:
 
 * 0.0 beside -0.0 where Erlang is older than 27 (see `_erlang.erlangs_zeros`), and `abs(-0.0)`, which changed with it;
-* functions that a match spec of an older Erlang does not know (LEFT_OUT; their values are compared all the same);
+* functions that a match spec of an older Erlang does not know (LEFT_OUT; their values are compared all the same), and
+  bodies that make it unsound;
 * `self` and `node` without arguments, which say something about the asker;
 * maps in the key of a head where a table is searched: Erlang before 27 takes such a key for a bound one;
 * results that Python has no value for (`Unrepresentable`);
@@ -32,9 +33,10 @@ from strategies import converted, made
 
 from tsunami import Atom, Bits
 
-# In match specs since OTP 26.
+# In match specs since OTP 26; and what an OTP 25 spoils its memory with if an argument but the last is no boolean.
 LEFT_OUT: Final = frozenset(
     ("is_bitstring/1", "is_boolean/1", "is_function/2", "max/2", "min/2", "ceil/1", "floor/1", "tuple_size/1")
+    + tuple(f"{name}/{arity} in a body" for name in ("andalso", "orelse") for arity in (2, 3))
 )
 
 
