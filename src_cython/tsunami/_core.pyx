@@ -14,6 +14,7 @@ if not term_init(int.from_bytes(__import__("os").urandom(8), "little")):
     raise SystemError("the first atoms are not where the grammar says")
 
 include "hashmap.pxi"
+include "wavl.pxi"
 include "wheel.pxi"
 include "table.pxi"
 include "table_rows.pxi"
@@ -29,3 +30,4 @@ include "codec.pxi"
 include "etf.pxi"
 include "core_match.pxi"
 include "core.pxi"
+include "core_wavl.pxi"

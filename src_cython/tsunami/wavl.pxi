@@ -1,0 +1,484 @@
+# A tree of rows in the order of their keys: a weak AVL tree (Haeupler, Sen, Tarjan: Rank-Balanced Trees, ACM
+# Transactions on Algorithms 11, 2015). Parts of this floor: wavl_arena (nodes), wavl_key (comparing), wavl_walk
+# (walking, ranks), wavl_join (split, join, bulk load), wavl_check.
+#
+# Not here: locks, tables, what a row is beyond its key. The caller holds the lock; rows are his, the tree keeps
+# pointers.
+#
+# ## The rule
+#
+# Every node has a rank. A missing node has rank -1, a leaf has rank 0, and
+#
+#     the rank of a node is 1 or 2 more than that of each child.                                                  (*)
+#
+# A child whose rank is 1 less is called a 1-child, and a node is called by the differences to its children: 1,1 or 1,2
+# or 2,2. A leaf is 1,1 (rank 1 with two missing children would be 2,2; it is demoted).
+#
+# Hence the height is at most the root's rank, and a subtree of rank r has at least 2^(r/2) nodes: no path is longer
+# than 2 log2(n). As long as nothing was deleted no node is 2,2, (*) is the rule of AVL trees, and no path is longer
+# than 1.44 log2(n + 2). Either way no tree is higher than a red-black tree may be, and an update makes at most two
+# rotations.
+#
+# A node stores its rank's parity only, one bit: with (*) it tells a 1-child from a 2-child. While an update is under
+# way one edge may break (*), with a difference of 0 or of 3; which edge that is, and which of the two, the code knows.
+# Promoting and demoting by one is a flip of the bit; by two, nothing.
+#
+# The drawings below show the ranks' differences on the edges. Every case stands there for one side; dir is the side
+# (0 left, 1 right), and 1 - dir the other one. There are no parent pointers: an update keeps its path on the C stack.
+#
+# ## What must stay true
+#
+# 1. (*), and leaves have rank 0.
+# 2. Keys ascend in order, strictly.
+# 3. size counts the nodes of the subtree.
+# 4. A node's piece holds the bytes of its key's form from the place it names (wavl_key).
+# 5. All keys of a tree share the first `shared` bytes of prefix.
+
+cdef enum:
+    PATH_MAX = 80                           # nodes on a path: 2 log2(2^32), and some
+
+cdef enum:                                  # the cases drawn below, counted for tests
+    CASE_PROMOTE
+    CASE_RISE_SINGLE
+    CASE_RISE_DOUBLE
+    CASE_RISE_EVEN
+    CASE_DEMOTE_LEAF
+    CASE_DEMOTE
+    CASE_DEMOTE_BOTH
+    CASE_FALL_SINGLE
+    CASE_FALL_LEAF
+    CASE_FALL_DOUBLE
+    CASE_ROTATIONS
+    CASE_ROTATIONS_MAX
+    CASES
+
+cdef struct turn_t:
+    uint32_t node
+    uint32_t dir                            # where the path goes on
+    uint32_t m                              # bytes that all keys of the node's subtree share, or fewer
+
+cdef struct path_t:
+    size_t n
+    size_t turns                            # rotations made
+    turn_t[PATH_MAX] step
+
+include "wavl_arena.pxi"
+include "wavl_key.pxi"
+
+
+cdef void tree_open(tree_t* t, arena_t* arena, uint32_t keypos) noexcept nogil:
+    t.arena = arena
+    t.root = 0
+    t.keypos = keypos
+    t.shared = 0
+
+
+cdef inline size_t tree_count(const tree_t* t) noexcept nogil:
+    return size_at(t.arena, t.root)[0]
+
+
+cdef inline void node_set_row(const tree_t* t, uint32_t node, uint64_t* row) noexcept nogil:
+    """Another row in this one's place. Its key must be equal."""
+    row_at(t.arena, node)[0] = row
+
+
+cdef uint32_t tree_find(const tree_t* t, const form_t* key) noexcept nogil:
+    """The node with this key, or 0."""
+    cdef look_t k
+    cdef uint32_t node = t.root
+    cdef int dir
+    look_begin(&k, t, key, True)
+    while node:
+        dir = look_at(t, &k, node)
+        if dir == EQUAL:
+            break
+        node = node_hot(t.arena, node).link[dir]
+    return node
+
+
+# ---- paths
+
+cdef inline void path_add(path_t* path, uint32_t node, uint32_t dir, uint32_t m) noexcept nogil:
+    path.step[path.n].node = node
+    path.step[path.n].dir = dir
+    path.step[path.n].m = m
+    path.n += 1
+
+
+cdef uint32_t path_down(const tree_t* t, look_t* k, path_t* path) noexcept nogil:
+    """To the key's node, which is answered and not part of the path, or to where it would stand (0)."""
+    cdef uint32_t node = t.root, m
+    cdef int dir
+    path.n = 0
+    path.turns = 0
+    while node:
+        m = k.m
+        ts_prefetch(size_at(t.arena, node))
+        dir = look_at(t, k, node)
+        if dir == EQUAL:
+            break
+        if ts_unlikely(k.asked):
+            k.asked = False
+            piece_heal(t, node, m, k.common[dir])
+        path_add(path, node, dir, m)
+        node = node_hot(t.arena, node).link[dir]
+    return node
+
+
+cdef inline uint32_t* path_link(tree_t* t, path_t* path, size_t depth) noexcept nogil:
+    """What leads to the path's node at this depth, or to what follows its last one."""
+    cdef turn_t* above
+    if depth == 0:
+        return &t.root
+    above = &path.step[depth - 1]
+    return &node_hot(t.arena, above.node).link[above.dir]
+
+
+cdef inline void path_count(const tree_t* t, path_t* path, size_t depth, uint32_t more) noexcept nogil:
+    """So many nodes more below the first `depth` nodes of the path (fewer, modulo 2^32)."""
+    cdef size_t i
+    for i in range(depth):
+        size_at(t.arena, path.step[i].node)[0] += more
+
+
+cdef inline void case_met(const tree_t* t, int which) noexcept nogil:
+    if ts_unlikely(t.arena.cases != NULL):
+        t.arena.cases[which] += 1
+
+
+# ---- rotations
+#
+#            p                    x
+#           / \                  / \
+#          x   C      ->        A   p
+#         / \                      / \
+#        A   B                    B   C
+#
+# The piece of x must not begin behind what is common to the keys of p's subtree, which is now its own. That of p stays
+# right; where it does not tell p from x it is written anew, or the keys between them would all have to ask the row.
+
+cdef void piece_apart(const tree_t* t, uint32_t p, uint32_t x, size_t m) noexcept nogil:
+    """x has come to stand above p, whose keys share m bytes at least."""
+    cdef char[KEY_HOME] home
+    cdef buf_t b
+    cdef form_t key
+    cdef look_t k
+    cdef hot_t* h = node_hot(t.arena, p)
+    if ((h.word ^ node_hot(t.arena, x).word) & (piece_mask | PIECE_OFF)) != 0 or (h.word & PIECE_OFF) == OFF_MAX:
+        return
+    buf_init(&b, home, KEY_HOME)
+    if key_form(t, node_row(t, p), &b) == ST_OK and form_word(&b, 0, 8) == ST_OK:
+        key.p = b.data
+        key.n = b.len - 8
+        look_begin(&k, t, &key, True)
+        look_row(t, &k, x)
+        piece_heal(t, p, m if m > k.m else k.m, k.common[LEFT] if k.common[LEFT] > k.common[RIGHT] else k.common[RIGHT])
+    buf_free(&b)
+
+
+cdef uint32_t rotate(tree_t* t, path_t* path, uint32_t* link, int dir, size_t m) noexcept nogil:
+    """The child `dir` of the node at the link goes up, in its place. Ranks are the caller's."""
+    cdef uint32_t p = link[0]
+    cdef hot_t* hp = node_hot(t.arena, p)
+    cdef uint32_t x = hp.link[dir]
+    cdef hot_t* hx = node_hot(t.arena, x)
+    hp.link[dir] = hx.link[1 - dir]
+    hx.link[1 - dir] = p
+    link[0] = x
+    size_at(t.arena, x)[0] = size_at(t.arena, p)[0]
+    size_renew(t.arena, p)
+    if (hx.word & PIECE_OFF) > m:
+        piece_renew(t, x, m, m)
+    piece_apart(t, p, x, m)
+    path.turns += 1
+    return x
+
+
+cdef uint32_t rotate_double(tree_t* t, path_t* path, uint32_t* link, int dir, size_t m) noexcept nogil:
+    r"""The inner grandchild goes up two.
+
+                p                        y
+               / \                     /   \
+              C   x                   p     x
+                 / \        ->       / \   / \
+                y   D               C   A B   D
+               / \
+              A   B                                                        (dir: right)
+    """
+    rotate(t, path, &node_hot(t.arena, link[0]).link[dir], 1 - dir, m)
+    return rotate(t, path, link, dir, m)
+
+
+# ---- putting in
+
+cdef bint rise(tree_t* t, path_t* path, size_t depth, uint32_t x) noexcept nogil:
+    r"""x stands behind the first `depth` nodes of the path, and has a rank that may be its parent's: make (*) true
+    again. Answers whether the root's rank has grown.
+
+    Whenever the difference is 0, x is 1,2 with its 1-child on either side; or it is new: a leaf, or the middle of a
+    join, whose outer child is a 1-child.
+
+    promote: p is 0,1. Then p is 1,2, and it may be p that has its parent's rank.
+
+              |                |  one less
+              p                p
+           0 / \ 1    ->    1 / \ 2
+            x   C            x   C
+
+    single: p is 0,2, the inner child of x is a 2-child. p is demoted.
+
+              p                x
+           0 / \ 2          1 / \ 1
+            x   C     ->     A   p
+         1 / \ 2              1 / \ 1
+          A   B                B   C
+
+    double: p is 0,2, the inner child y of x is a 1-child, the outer one a 2-child. y is promoted, x and p are demoted.
+    The differences i, j below y are 1 or 2, not both 2, and become 1 or 2.
+
+              p                   y
+           0 / \ 2             1 / \ 1
+            x   C             x     p
+         2 / \ 1      ->   1 / \   / \ 1
+          A   y             A  B1 B2  C
+           i / \ j              i  j
+           B1   B2
+
+    even: p is 0,2, x is 1,1: only the middle of a join. x is promoted; it may have its parent's rank now, and is 2,1
+    with the inner child p: so this happens once.
+
+              p                x
+           0 / \ 2          2 / \ 1
+            x   C     ->     A   p
+         1 / \ 1              1 / \ 2
+          A   B                B   C
+    """
+    cdef arena_t* a = t.arena
+    cdef uint32_t p
+    cdef uint32_t* link
+    cdef turn_t* at
+    cdef hot_t* h
+    cdef int dir
+    while depth:
+        at = &path.step[depth - 1]
+        p = at.node
+        dir = at.dir
+        if not two_below(a, x, p):          # the parity of 0, not of 1
+            return False
+        depth -= 1
+        if not two_below(a, node_hot(a, p).link[1 - dir], p):
+            case_met(t, CASE_PROMOTE)
+            flip(a, p)
+            x = p
+            continue
+        link = path_link(t, path, depth)
+        h = node_hot(a, x)
+        if two_below(a, h.link[1 - dir], x):
+            case_met(t, CASE_RISE_SINGLE)
+            rotate(t, path, link, dir, at.m)
+            flip(a, p)
+            return False
+        if two_below(a, h.link[dir], x):
+            case_met(t, CASE_RISE_DOUBLE)
+            flip(a, h.link[1 - dir])
+            rotate_double(t, path, link, dir, at.m)
+            flip(a, x)
+            flip(a, p)
+            return False
+        case_met(t, CASE_RISE_EVEN)
+        rotate(t, path, link, dir, at.m)
+        flip(a, x)
+    return True
+
+
+cdef int tree_reserve(tree_t* t, size_t n) noexcept nogil:
+    """So many keys can be put without failing. ST_OK, ST_NO_MEMORY or ST_TOO_LARGE."""
+    return arena_reserve(t.arena, n)
+
+
+cdef void node_fill(tree_t* t, uint32_t node, uint64_t* row) noexcept nogil:
+    """A leaf."""
+    cdef hot_t* h = node_hot(t.arena, node)
+    h.word = 0
+    h.link[0] = h.link[1] = 0
+    row_at(t.arena, node)[0] = row
+    size_at(t.arena, node)[0] = 1
+
+
+cdef int tree_put(tree_t* t, const form_t* key, uint64_t* row, uint64_t** old) noexcept nogil:
+    """Put a row in. `key` is the form of its key; *old is the row that had it, which is the caller's again, or NULL.
+    ST_OK; ST_NO_MEMORY or ST_TOO_LARGE, and nothing has changed."""
+    cdef look_t k
+    cdef path_t path
+    cdef uint32_t node
+    cdef size_t differs
+    cdef int st
+    look_begin(&k, t, key, True)
+    node = path_down(t, &k, &path)
+    if node:
+        old[0] = node_row(t, node)
+        node_set_row(t, node, row)
+        return ST_OK
+    old[0] = NULL
+    st = arena_reserve(t.arena, 1)
+    if st != ST_OK:
+        return st
+    node = node_take(t.arena)
+    node_fill(t, node, row)
+    prefix_narrow(t, key)
+    differs = k.common[LEFT] if k.common[LEFT] > k.common[RIGHT] else k.common[RIGHT]
+    piece_set(t, node, key.p, piece_place(k.m, differs, key.n))
+    path_link(t, &path, path.n)[0] = node
+    path_count(t, &path, path.n, 1)
+    rise(t, &path, path.n, node)
+    turns_met(t, &path)
+    return ST_OK
+
+
+cdef inline void turns_met(tree_t* t, path_t* path) noexcept nogil:
+    if ts_unlikely(t.arena.cases != NULL):
+        t.arena.cases[CASE_ROTATIONS] += path.turns
+        if path.turns > t.arena.cases[CASE_ROTATIONS_MAX]:
+            t.arena.cases[CASE_ROTATIONS_MAX] = path.turns
+
+
+# ---- taking out
+
+cdef bint fall_rotate(tree_t* t, path_t* path, size_t depth) noexcept nogil:
+    r"""The last case of fall: the path's node p at this depth has a 3-child, and its other child y is a 1-child. False
+    if y is 2,2: both were demoted, and nothing was rotated.
+
+    both: y is 2,2. p and y are demoted.
+
+              p                p
+           1 / \ 3          1 / \ 2
+            y   x     ->     y   x
+         2 / \ 2          1 / \ 1
+          A   B            A   B
+
+    single: the outer child of y is a 1-child. y is promoted, p demoted; and once more if it is a leaf now.
+
+              p                y
+           1 / \ 3          2 / \ 1
+            y   x     ->     A   p
+         1 / \ j              j / \ 2
+          A   B                B   x
+
+    double: the outer child of y is a 2-child, the inner one, v, a 1-child. v is promoted by two, y demoted by one, p by
+    two.
+
+              p                   v
+           1 / \ 3             2 / \ 2
+            y   x             y     p
+         2 / \ 1      ->   1 / \   / \ 1
+          A   v             A  B1 B2  x
+           i / \ j              i  j
+           B1   B2
+    """
+    cdef arena_t* a = t.arena
+    cdef turn_t* at = &path.step[depth]
+    cdef uint32_t p = at.node
+    cdef int to = 1 - at.dir                # where y stands
+    cdef uint32_t y = node_hot(a, p).link[to]
+    cdef hot_t* h = node_hot(a, y)
+    if not two_below(a, h.link[to], y):
+        case_met(t, CASE_FALL_SINGLE)
+        rotate(t, path, path_link(t, path, depth), to, at.m)
+        flip(a, y)
+        flip(a, p)
+        if is_leaf(a, p):
+            case_met(t, CASE_FALL_LEAF)
+            flip(a, p)
+        return True
+    if not two_below(a, h.link[1 - to], y):
+        case_met(t, CASE_FALL_DOUBLE)
+        rotate_double(t, path, path_link(t, path, depth), to, at.m)
+        flip(a, y)
+        return True
+    case_met(t, CASE_DEMOTE_BOTH)
+    flip(a, y)
+    flip(a, p)
+    return False
+
+
+cdef void fall(tree_t* t, path_t* path, size_t depth, bint three) noexcept nogil:
+    r"""What stands behind the first `depth` nodes of the path has lost one rank; `three`: it is a 3-child now. Make (*)
+    true again.
+
+    leaf: p has lost its last child and is 2,2 of rank 1. It is demoted.
+
+              p                |  one more
+           2 / \ 2    ->       p
+                            1 / \ 1
+
+    demote: p is 3,2. Then p is 2,1, and it may be p that is a 3-child.
+
+              |                |  one more
+              p                p
+           2 / \ 3    ->    1 / \ 2
+            C   x            C   x
+    """
+    cdef arena_t* a = t.arena
+    cdef uint32_t p
+    cdef bint two
+    while depth:
+        depth -= 1
+        p = path.step[depth].node
+        two = depth > 0 and two_below(a, p, path.step[depth - 1].node)
+        if three:
+            if two_below(a, node_hot(a, p).link[1 - path.step[depth].dir], p):
+                case_met(t, CASE_DEMOTE)
+                flip(a, p)
+            elif fall_rotate(t, path, depth):
+                return
+        elif is_leaf(a, p):
+            case_met(t, CASE_DEMOTE_LEAF)
+            flip(a, p)
+        else:
+            return
+        three = two
+
+
+cdef uint64_t* unlink(tree_t* t, path_t* path, uint32_t node, size_t m) noexcept nogil:
+    """Take out the node behind the path; answers its row. A node with two children gets the row of the next one, which
+    is taken out in its place."""
+    cdef arena_t* a = t.arena
+    cdef uint64_t* row = node_row(t, node)
+    cdef uint32_t heir = node, next
+    cdef hot_t* h = node_hot(a, node)
+    cdef bint three
+    if h.link[0] and h.link[1]:
+        path_add(path, node, RIGHT, <uint32_t>m)
+        heir = h.link[1]
+        while True:
+            next = node_hot(a, heir).link[0]
+            if next == 0:
+                break
+            path_add(path, heir, LEFT, <uint32_t>m)
+            heir = next
+        node_set_row(t, node, node_row(t, heir))
+        h.word = (h.word & PARITY) | (node_hot(a, heir).word & ~PARITY)
+        if (h.word & PIECE_OFF) > m:
+            piece_renew(t, node, m, m)
+        h = node_hot(a, heir)
+    three = path.n > 0 and two_below(a, heir, path.step[path.n - 1].node)
+    path_link(t, path, path.n)[0] = h.link[0] | h.link[1]
+    path_count(t, path, path.n, <uint32_t>-1)
+    node_give(a, heir)
+    fall(t, path, path.n, three)
+    turns_met(t, path)
+    return row
+
+
+cdef uint64_t* tree_take(tree_t* t, const form_t* key) noexcept nogil:
+    """Take out the row with this key, or NULL."""
+    cdef look_t k
+    cdef path_t path
+    cdef uint32_t node
+    look_begin(&k, t, key, True)
+    node = path_down(t, &k, &path)
+    return unlink(t, &path, node, k.m) if node else NULL
+
+
+include "wavl_walk.pxi"
+include "wavl_check.pxi"

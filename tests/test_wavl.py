@@ -1,0 +1,325 @@
+"""The tree behind ordered tables, by itself: `_core._Tree` against a sorted list, with check() after each step.
+
+What a knob does: `first` is how many nodes a fresh arena has room for, so that it grows often; `piece` is how many
+bytes of a key a node shows, so that equal pieces and rows that have to be asked are common.
+"""
+
+import math
+import random
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from functools import cmp_to_key
+from typing import Any
+
+import pytest
+from _support import effort
+from _termmodel import compare
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from strategies import keys
+
+from tsunami import Atom, _core
+from tsunami._core import _Tree
+
+Key = Any
+ordered = cmp_to_key(compare)
+
+
+@pytest.fixture(autouse=True)
+def knobs() -> Iterator[None]:
+    before = _core._tree_knobs()
+    yield
+    _core._tree_knobs(**before)
+
+
+@pytest.fixture(params=[7, 1], ids=["pieces of 7", "pieces of 1"])
+def piece(request: pytest.FixtureRequest) -> int:
+    _core._tree_knobs(piece=request.param, first=2)
+    return int(request.param)
+
+
+class Model:
+    """Rows of a tree in a sorted list."""
+
+    def __init__(self) -> None:
+        self.keys: list[Any] = []
+        self.rows: list[tuple[Any, ...]] = []
+
+    def place(self, key: Key) -> tuple[int, bool]:
+        i = bisect_left(self.keys, ordered(key))
+        return i, i < len(self.rows) and compare(self.rows[i][0], key) == 0
+
+    def put(self, row: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        i, there = self.place(row[0])
+        old = self.rows[i] if there else None
+        self.keys[i : i + there] = [ordered(row[0])]
+        self.rows[i : i + there] = [row]
+        return old
+
+    def take(self, key: Key) -> tuple[Any, ...] | None:
+        i, there = self.place(key)
+        if not there:
+            return None
+        del self.keys[i]
+        return self.rows.pop(i)
+
+    def walk(self, key: Key, dir: int, inclusive: bool) -> list[tuple[Any, ...]]:
+        i, there = self.place(key)
+        if dir == 1:
+            return self.rows[i + (there and not inclusive) :]
+        return self.rows[: i + (there and inclusive)][::-1]
+
+
+def same(a: Any, b: Any) -> bool:
+    """Rows that were stored come back as they were: 1 is not 1.0 here."""
+    return repr(a) == repr(b)
+
+
+FEW: Any = st.one_of(
+    st.integers(0, 40),
+    st.integers(0, 40).map(float),
+    st.integers(0, 40).map(lambda i: f"user:000000000000{i:02}"),
+    st.integers(0, 40).map(lambda i: (1, i // 7, (i % 7,))),
+    st.integers(0, 40).map(lambda i: b"\0" * (i // 5) + b"\1" * (i % 5)),
+    st.integers(0, 40).map(lambda i: Atom("a" * i)),
+    st.integers(0, 20).map(lambda i: "x" * 150 + "y" * i),
+    st.integers(0, 20).map(lambda i: [1] * i),
+    keys(),
+)
+
+
+class Machine(RuleBasedStateMachine):
+    """All operations on one tree, keys of all types, next to a sorted list."""
+
+    @initialize(piece=st.sampled_from((1, 2, 7)), first=st.sampled_from((2, 3, 16)))
+    def begin(self, piece: int, first: int) -> None:
+        _core._tree_knobs(piece=piece, first=first)
+        self.tree = _Tree()
+        self.model = Model()
+        self.count = 0
+
+    @rule(key=FEW)
+    def put(self, key: Key) -> None:
+        self.count += 1
+        row = (key, self.count)
+        assert same(self.model.put(row), self.tree.put(row))
+
+    @rule(keys=st.lists(st.integers(-50, 50), max_size=30))
+    def put_many(self, keys: list[int]) -> None:
+        for key in keys:
+            self.put(key)
+
+    @rule(key=FEW)
+    def take(self, key: Key) -> None:
+        assert same(self.model.take(key), self.tree.take(key))
+
+    @rule(data=st.data())
+    def take_one_that_is_there(self, data: st.DataObject) -> None:
+        if self.model.rows:
+            self.take(data.draw(st.sampled_from(self.model.rows))[0])
+
+    @rule(key=FEW, dir=st.sampled_from((0, 1)), inclusive=st.booleans())
+    def walk(self, key: Key, dir: int, inclusive: bool) -> None:
+        expected = self.model.walk(key, dir, inclusive)
+        assert same(expected, self.tree.walk(key, dir, inclusive))
+        assert same(expected[0] if expected else None, self.tree.seek(key, dir, inclusive))
+
+    @rule(key=FEW)
+    def count_and_find(self, key: Key) -> None:
+        i, there = self.model.place(key)
+        assert i == self.tree.rank(key)
+        assert i + there == self.tree.rank(key, True)
+        assert same(self.model.rows[i] if there else None, self.tree.find(key))
+
+    @invariant()
+    def agrees(self) -> None:
+        if hasattr(self, "tree"):
+            self.tree.check()
+            self.tree.check_arena()
+            assert len(self.model.rows) == len(self.tree)
+            assert same(self.model.rows, self.tree.walk())
+            assert same(self.model.rows[::-1], self.tree.walk(dir=0))
+
+
+TestMachine = Machine.TestCase
+TestMachine.settings = settings(max_examples=effort(40), stateful_step_count=30, deadline=None)
+
+
+# ---- order of insertion and removal
+
+ORDERS: dict[str, Callable[[int], list[int]]] = {
+    "ascending": lambda n: list(range(n)),
+    "descending": lambda n: list(range(n))[::-1],
+    "from both ends": lambda n: [i // 2 if i % 2 else n - 1 - i // 2 for i in range(n)],
+    "from the middle": lambda n: [n // 2 + (i // 2 if i % 2 else -i // 2 - 1) for i in range(n)],
+    "bits reversed": lambda n: sorted(range(n), key=lambda i: f"{i:020b}"[::-1]),
+    "random": lambda n: random.Random(1).sample(range(n), n),
+    "saw": lambda n: [i * 37 % n for i in range(n)] if math.gcd(37, n) == 1 else list(range(n)),
+}
+
+
+@pytest.mark.parametrize("put", ORDERS)
+def test_a_tree_that_only_grew_is_an_avl_tree(put: str, piece: int) -> None:
+    tree = _Tree()
+    n = 1500
+    for count, key in enumerate(ORDERS[put](n), 1):
+        tree.put((key,))
+        if count % 100 == 0:
+            tree.check()
+        assert tree.height <= 1.4405 * math.log2(count + 2) - 0.3277
+    assert [(i,) for i in range(n)] == tree.walk()
+    tree.check()
+    assert tree.cases["rotations of one update"] <= 2
+
+
+@pytest.mark.parametrize("take", ORDERS)
+@pytest.mark.parametrize("put", ["ascending", "random"])
+def test_taking_out_in_any_order_keeps_the_rule_and_the_height(put: str, take: str) -> None:
+    tree = _Tree()
+    n = 700
+    for key in ORDERS[put](n):
+        tree.put((key,))
+    for left, key in zip(range(n - 1, -1, -1), ORDERS[take](n), strict=True):
+        assert (key,) == tree.take(key)
+        assert tree.height <= 2 * math.log2(left + 1) + 1
+        if left % 25 == 0:
+            tree.check()
+            tree.check_arena()
+    assert tree.height == 0
+    assert tree.cases["rotations of one update"] <= 2
+
+
+def test_an_update_makes_at_most_two_rotations_and_few_on_average(piece: int) -> None:
+    rng = random.Random(2)
+    tree = _Tree()
+    updates = 0
+    for _ in range(3):
+        for key in rng.sample(range(2000), 1500):
+            tree.put((key,))
+        for key in rng.sample(range(2000), 1500):
+            tree.take(key)
+        updates += 3000
+        tree.check()
+    assert tree.cases["rotations of one update"] == 2
+    assert 0 < tree.cases["rotations"] < updates / 2
+
+
+def test_every_case_of_rebalancing_is_met_by_random_updates(piece: int) -> None:
+    rng = random.Random(3)
+    tree = _Tree()
+    for _ in range(4000):
+        key = rng.randrange(400)
+        if rng.random() < 0.5:
+            tree.put((key,))
+        else:
+            tree.take(key)
+    tree.check()
+    never = {"rise even"}  # only where trees are joined
+    assert {name for name, times in tree.cases.items() if times == 0} == never
+
+
+# ---- keys that share their beginning
+
+ALIKE: dict[str, Callable[[int], Key]] = {
+    "text": lambda i: f"user:0000000000{i:06}",
+    "tuples": lambda i: ("a first element", i),
+    "lists": lambda i: [1, 2, 3, i],
+    "long": lambda i: "x" * 300 + str(i),
+    "prefixes": lambda i: "x" * i,
+    "zeros": lambda i: b"\0" * i,
+    "groups": lambda i: f"{'customer invoice item address'.split()[i % 4]}:00000000{i:07}",
+}
+
+
+@pytest.mark.parametrize("kind", ALIKE)
+def test_keys_that_share_their_beginning_are_told_apart(kind: str, piece: int) -> None:
+    make = ALIKE[kind]
+    rng = random.Random(4)
+    n = 400
+    tree, model = _Tree(), Model()
+    for i in rng.sample(range(n), n):
+        row = (make(i), i)
+        assert model.put(row) is tree.put(row)
+        if i % 40 == 0:
+            tree.check()
+    for i in range(0, n, 3):
+        assert model.take(make(i)) == tree.take(make(i))
+        assert tree.find(make(i)) is None
+    tree.check()
+    assert model.rows == tree.walk()
+    for i in range(n):
+        assert tree.find(make(i)) == (None if i % 3 == 0 else (make(i), i))
+
+
+def test_a_prefix_of_forms_is_a_bound_below_all_that_begin_with_it(piece: int) -> None:
+    tree = _Tree()
+    rows = sorted((f"a{i}" if i < 50 else f"b{i}",) for i in range(100))
+    for row in rows:
+        tree.put(row)
+    form = _core.order_key("a")
+    bound = bytearray(form[:2])  # the tag and "a", without the terminator
+    assert tree.walk(bound) == rows
+    assert tree.rank(bound) == tree.rank(bound, True) == 0
+    above = bytearray(form[:2] + b"\xff")
+    assert tree.rank(above) == tree.rank(above, True) == 50
+    assert tree.walk(above, 0) == rows[:50][::-1]
+    assert tree.seek(above, 1) == rows[50]
+    assert tree.seek(bytearray(b""), 1) == rows[0]
+    assert tree.seek(bytearray(b"\xff" * 9), 0, True) == rows[-1]
+
+
+def test_a_deep_key_is_compared_without_recursion() -> None:
+    deep: Any = []
+    for _ in range(100_000):
+        deep = [deep]
+    deeper = [deep]
+    tree = _Tree()
+    tree.put((deep, 1))
+    tree.put((deeper, 2))
+    tree.put((deep, 3))
+    assert len(tree) == 2
+    assert [row[1] for row in tree.walk()] == [3, 2]  # [] < [[]] < [[[]]]
+
+
+def test_an_arena_takes_back_what_a_felled_tree_had() -> None:
+    _core._tree_knobs(first=2)
+    tree = _Tree()
+    for i in range(1000):
+        tree.put((i,))
+    left = 1000
+    while left:
+        left = tree.fell(64)
+    assert len(tree) == 0
+    tree.check_arena()
+    spent = tree.spent
+    for i in range(1000):
+        tree.put((i,))
+    tree.check()
+    tree.check_arena()
+    assert tree.spent == spent
+    assert tree.spent <= 28 * 1024 + 1000
+
+
+def test_a_node_costs_28_bytes() -> None:
+    tree = _Tree()
+    for i in range((1 << 17) + 1):
+        tree.put((i,))
+    assert 2 * 28 << 17 <= tree.spent <= (2 * 28 << 17) + 1000
+    tree.check_arena()
+
+
+@given(st.lists(keys(), max_size=30), keys())
+@settings(max_examples=effort(100), deadline=None)
+def test_seek_and_rank_agree_with_a_sorted_list(some: list[Key], key: Key) -> None:
+    tree, model = _Tree(), Model()
+    for i, k in enumerate(some):
+        tree.put((k, i))
+        model.put((k, i))
+    i, there = model.place(key)
+    assert tree.rank(key) == i
+    assert tree.rank(key, True) == i + there
+    for dir in (0, 1):
+        for inclusive in (False, True):
+            expected = model.walk(key, dir, inclusive)
+            assert same(expected[0] if expected else None, tree.seek(key, dir, inclusive))
