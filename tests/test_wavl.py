@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from _support import effort
-from _termmodel import compare
+from _termmodel import compare, exact_equal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -73,7 +73,7 @@ class Model:
 
 def same(a: Any, b: Any) -> bool:
     """Rows that were stored come back as they were: 1 is not 1.0 here."""
-    return repr(a) == repr(b)
+    return exact_equal(a, b)
 
 
 FEW: Any = st.one_of(

@@ -111,16 +111,16 @@ cdef class _Tree:
     def find(self, key):
         return self.node(tree_find(&self.tree, self.key(key)))
 
-    def seek(self, key=None, int dir=1, bint inclusive=False):
-        """The nearest row in a direction, 1 up or 0 down; of None: the first."""
-        cdef const form_t* from_ = NULL if key is None else self.key(key)
+    def seek(self, key=..., int dir=1, bint inclusive=False):
+        """The nearest row in a direction, 1 up or 0 down; without a key: the first."""
+        cdef const form_t* from_ = NULL if key is ... else self.key(key)
         return self.node(tree_seek(&self.tree, from_, dir, inclusive))
 
-    def walk(self, key=None, int dir=1, bint inclusive=False):
+    def walk(self, key=..., int dir=1, bint inclusive=False):
         cdef tree_walk_t w
         cdef uint32_t node
         cdef list out = []
-        walk_from(&self.tree, &w, NULL if key is None else self.key(key), dir, inclusive)
+        walk_from(&self.tree, &w, NULL if key is ... else self.key(key), dir, inclusive)
         while True:
             node = walk_step(&w)
             if node == 0:
