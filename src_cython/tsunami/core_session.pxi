@@ -35,7 +35,7 @@ import time as _time
 from collections import deque as _deque
 
 from cpython.contextvars cimport get_value as contextvar_value
-from cpython.exc cimport PyErr_WriteUnraisable
+from cpython.exc cimport PyErr_SetObject, PyErr_WriteUnraisable
 
 cdef enum:
     SESSION_LIVES = 0
@@ -235,8 +235,9 @@ cdef int session_wake(Session session) except -1:
     if callback is not None:
         try:
             callback(session)
-        except Exception:
-            PyErr_WriteUnraisable(callback)     # the giver has done nothing wrong
+        except Exception as error:
+            PyErr_SetObject(type(error), error)         # the giver has done nothing wrong
+            PyErr_WriteUnraisable(callback)
     return 0
 
 
