@@ -1,8 +1,10 @@
 """The `tsunami` console script, against a server in this process; and its little client, reply by reply."""
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 from _support import free_port
@@ -10,6 +12,7 @@ from _support import free_port
 import tsunami
 import tsunami_server
 from tsunami import cli
+from tsunami.listing import in_bytes
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +108,59 @@ def test_a_reply_that_breaks_off_is_a_connection_error(data: bytes) -> None:
     with client, pytest.raises(ConnectionError):
         client.call("PING")
     thread.join(10)
+
+
+def columns(line: str) -> list[str]:
+    return re.split(r"  +", line.strip())
+
+
+def test_tables_prints_a_line_for_each(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with tsunami.session() as session:
+        small, large = tsunami.new("test_cli_small", "bag"), session.new("test_cli_large")
+        large.insert([(n, "x" * 100) for n in range(1000)])
+        assert cli.main(["tables", "--url", url]) == 0
+        lines = [columns(line) for line in capsys.readouterr().out.splitlines()]
+        assert lines[0] == ["id", "name", "type", "size", "mem", "owner"]
+        ours = [line for line in lines if line[1].startswith("test_cli_")]
+        number, memory = str(large.info("id")), in_bytes(cast(int, large.info("memory")))
+        assert ours[0] == [number, "test_cli_large", "set", "1000", memory, f"session:{session.id}"]
+        assert ours[1][1:4] + ours[1][5:] == ["test_cli_small", "bag", "0", "-"]
+        assert cli.main(["tables", "--url", url, "--sort", "size"]) == 0
+        assert columns(capsys.readouterr().out.splitlines()[2])[1] == "test_cli_large"
+    small.delete()
+
+
+def test_tables_names_the_connections_that_own(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with cli.Client(url) as client:
+        number = cli.number(client.call("CLIENT", "ID"))
+        client.call("ETS.NEW", "test_cli_owned", "PRIVATE")
+        assert cli.main(["tables", "--url", url]) == 0
+        owned = next(line for line in capsys.readouterr().out.splitlines() if "test_cli_owned" in line)
+        assert columns(owned)[-1] == f"client:{number}"
+
+
+@pytest.mark.parametrize(("flags", "looks"), [(["--once"], 1), (["-n", "3", "-i", "0.01"], 3)])
+def test_top_looks_as_often_as_it_is_told(
+    flags: list[str], looks: int, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tsunami.new("test_cli_top")
+    table.insert([(1,), (2,)])
+    assert cli.main(["top", "--url", url, *flags]) == 0
+    out = capsys.readouterr().out
+    assert out.count("test_cli_top") == looks and "\x1b" not in out
+    head = out.splitlines()[0]
+    assert head.startswith(url.removeprefix("redis://")) and re.search(r"up \d+ s, \d+ clients, .* \d+ tables, ", head)
+    table.delete()
+
+
+def test_i_prints_what_tables_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    with tsunami.session() as session:
+        named, unnamed = session.new("test_cli_i"), session.new()
+        tsunami.i("id")
+        out = capsys.readouterr().out
+        lines = {columns(line)[0]: columns(line) for line in out.splitlines()}
+        for table in (named, unnamed):
+            line = lines[str(table.info("id"))]
+            assert (line[1], line[2], line[3], line[-1]) == (table.name or "-", "set", "0", f"session:{session.id}")
+    with pytest.raises(tsunami.BadArgument, match="color"):
+        tsunami.i("color")  # type: ignore[arg-type]

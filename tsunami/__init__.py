@@ -56,6 +56,7 @@ from tsunami._core import (
     term_to_binary,
     whereis,
 )
+from tsunami.listing import i
 
 __version__ = "0.1.0"
 
@@ -69,6 +70,7 @@ __all__ = [
     "new",
     "whereis",
     "all",
+    "i",
     "keyspace",
     "END_OF_TABLE",
     "Row",

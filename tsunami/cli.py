@@ -5,13 +5,16 @@ redis-cli, which speaks to a Tsunami server as it does to Redis. A verb is one `
 """
 
 import argparse
+import contextlib
 import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from tsunami import __version__
+from tsunami.listing import ORDERS, TableLine, in_bytes, listing, ordered
 
 DEFAULT_URL = "redis://127.0.0.1:6379"
 
@@ -122,9 +125,91 @@ def info(options: argparse.Namespace) -> int:
     return 0
 
 
+def tables_arguments(parser: argparse.ArgumentParser) -> None:
+    connects(parser)
+    parser.add_argument("--sort", choices=ORDERS, default="name", help="the order of the lines (%(default)s)")
+
+
+def table_lines(client: Client) -> list[TableLine]:
+    """The figures of all named tables. One that is deleted meanwhile is left out."""
+    lines = []
+    names = client.call("ETS.ALL")
+    assert isinstance(names, list), "ETS.ALL answers an array"
+    for name in map(text, names):
+        told = client.call("ETS.INFO", name)
+        if isinstance(told, list):
+            item = dict(zip(map(text, told[::2]), told[1::2], strict=True))
+            owner = item["owner"]
+            lines.append(
+                TableLine(
+                    id=number(item["id"]),
+                    name=name,
+                    type=text(item["type"]),
+                    size=number(item["size"]),
+                    memory=number(item["memory"]),
+                    owner="-" if owner is None else f"client:{owner}" if isinstance(owner, int) else text(owner),
+                )
+            )
+    return lines
+
+
+def text(reply: Reply) -> str:
+    """A string, bulk or simple."""
+    return reply.decode(errors="replace") if isinstance(reply, bytes) else str(reply)
+
+
+def number(reply: Reply) -> int:
+    assert isinstance(reply, int), reply
+    return reply
+
+
+def tables(options: argparse.Namespace) -> int:
+    """Print the tables of a server."""
+    with Client(options.url) as client:
+        print(listing(ordered(table_lines(client), options.sort)))
+    return 0
+
+
+def top_arguments(parser: argparse.ArgumentParser) -> None:
+    tables_arguments(parser)
+    parser.add_argument("-i", "--interval", type=float, default=1.0, help="seconds between two looks (%(default)s)")
+    parser.add_argument("-n", "--count", type=int, default=0, help="how many looks; without it, until ^C")
+    parser.add_argument("--once", action="store_const", const=1, dest="count", help="the same as -n 1")
+
+
+def head_line(client: Client, url: str, lines: Sequence[TableLine]) -> str:
+    """The server in one line."""
+    told = dict(line.split(":", 1) for line in text(client.call("INFO")).splitlines() if ":" in line)
+    where = url.rpartition("@")[2].removeprefix("redis://")
+    rows, memory = sum(line.size for line in lines), sum(line.memory for line in lines)
+    return (
+        f"{where}  up {told['uptime_in_seconds']} s, {told['connected_clients']} clients, "
+        f"{told['instantaneous_ops_per_sec']} commands/s; {len(lines)} tables, {rows} rows, {in_bytes(memory)}"
+    )
+
+
+def top(options: argparse.Namespace) -> int:
+    """Print the tables of a server again and again."""
+    clear = "\x1b[H\x1b[2J" if sys.stdout.isatty() else ""
+    looks = 0
+    with Client(options.url) as client, contextlib.suppress(KeyboardInterrupt):
+        while True:
+            lines = ordered(table_lines(client), options.sort)
+            print(clear + head_line(client, options.url, lines) + "\n\n" + listing(lines), flush=True)
+            looks += 1
+            if looks == options.count:
+                break
+            time.sleep(max(options.interval, 0.01))
+            if not clear:
+                print()
+    return 0
+
+
 VERBS = (
     Verb("version", "print the version", version),
     Verb("info", "print the statistics of a running server", info, info_arguments),
+    Verb("tables", "print the tables of a running server", tables, tables_arguments),
+    Verb("top", "watch the tables of a running server", top, top_arguments),
 )
 
 
