@@ -35,6 +35,8 @@
 cdef extern from "match.h" nogil:
     uint32_t bucket_match(const uint64_t* b, uint64_t tag) noexcept
     uint32_t bucket_slot(uint32_t matches) noexcept
+    uint32_t bucket_behind(const uint64_t* b, uint64_t d) noexcept
+    void bucket_ahead(const uint64_t* b) noexcept
 
 cdef enum:
     BUCKET = 8
@@ -475,6 +477,17 @@ cdef bint entry_before(const map_t* m, const entry_t* a, const entry_t* b) noexc
     rb = slot_row(b.slot)
     return term_before(ra[1 + m.keypos], <const char*>ra, rb[1 + m.keypos], <const char*>rb)
 
+cdef inline uint64_t home_end(map_t* m, side_t* s, size_t home) noexcept nogil:
+    """The first hash that a home of this side does not have; 0 for the last one's."""
+    cdef uint64_t end = (<uint64_t>(home + 1) << 1) << (63 - s.bits) if home < side_mask(s) else 0
+    cdef uint64_t moved
+    if s == &m.nxt:
+        # While the map shrinks a home of nxt can reach beyond the frontier: what lies there is still in cur.
+        moved = (<uint64_t>m.frontier << 1) << (63 - m.cur.bits)
+        if end == 0 or end > moved:
+            end = moved
+    return end
+
 cdef int map_gather(map_t* m, uint64_t from_hash, entries_t* out, uint64_t* following) noexcept nogil:
     """The keys of one home, in order: the home of from_hash or, if that is empty, the next one that is not; only keys
     with hashes from from_hash on.
@@ -485,7 +498,7 @@ cdef int map_gather(map_t* m, uint64_t from_hash, entries_t* out, uint64_t* foll
     cdef side_t* s
     cdef size_t home, at, mask, d, i, j
     cdef uint64_t* b
-    cdef uint64_t h, end, moved
+    cdef uint64_t h, end
     cdef entry_t e
     cdef int st
     out.len = 0
@@ -493,12 +506,7 @@ cdef int map_gather(map_t* m, uint64_t from_hash, entries_t* out, uint64_t* foll
         s = map_side(m, from_hash)
         mask = side_mask(s)
         home = side_home(s, from_hash)
-        end = (<uint64_t>(home + 1) << 1) << (63 - s.bits) if home < mask else 0
-        if s == &m.nxt:
-            # While the map shrinks a home of nxt can reach beyond the frontier: what lies there is still in cur.
-            moved = (<uint64_t>m.frontier << 1) << (63 - m.cur.bits)
-            if end == 0 or end > moved:
-                end = moved
+        end = home_end(m, s, home)
         if s.slots[home * BUCKET] != 0:
             break
         if end == 0:
@@ -534,6 +542,171 @@ cdef int map_gather(map_t* m, uint64_t from_hash, entries_t* out, uint64_t* foll
             j -= 1
         out.items[j] = e
     return ST_OK
+
+
+# ---- walking fast
+#
+# map_gather asks every key for its hash. A walk over many rows cannot afford that: it takes the keys of a home as
+# *words*, in which a slot's fragment stands above its pointer, and sorts those. The home and the fragment are all of a
+# hash that order needs, but for the few keys that agree in both: only those are asked.
+#
+#     word     63        52 51          48 47                                  0
+#              +-----------+--------------+-------------------------------------+
+#              | fragment  |      0       | pointer, as in a slot               |
+#              +-----------+--------------+-------------------------------------+
+
+cdef enum:
+    HOME_WORDS = 24
+    HOME_AHEAD = 4          # homes whose rows are loaded ahead
+    RANKED = 12             # so many words are sorted by counting
+
+cdef struct home_t:
+    uint64_t* words
+    size_t len
+    size_t cap
+    uint64_t[HOME_WORDS] room
+
+cdef inline void home_open(home_t* o) noexcept nogil:
+    o.words = &o.room[0]
+    o.len = 0
+    o.cap = HOME_WORDS
+
+cdef inline void home_close(home_t* o) noexcept nogil:
+    if o.words != &o.room[0]:
+        free(o.words)
+
+cdef inline uint64_t slot_word(uint64_t slot) noexcept nogil:
+    return (slot & 0xFFF0) << 48 | slot >> 16
+
+cdef inline uint64_t word_slot(uint64_t word) noexcept nogil:
+    """A slot as far as slot_row, slot_group and slot_is_group look at it."""
+    return word << 16
+
+cdef int home_widen(home_t* o) noexcept nogil:
+    cdef uint64_t* wider = <uint64_t*>malloc(o.cap * 2 * sizeof(uint64_t))
+    if wider == NULL:
+        return ST_NO_MEMORY
+    memcpy(wider, o.words, o.len * sizeof(uint64_t))
+    home_close(o)
+    o.words = wider
+    o.cap *= 2
+    return ST_OK
+
+cdef bint word_before(const map_t* m, uint64_t a, uint64_t b) noexcept nogil:
+    """The order of two words of one home."""
+    cdef const uint64_t* ra
+    cdef const uint64_t* rb
+    cdef uint64_t ha, hb
+    if (a ^ b) >> 52 != 0:
+        return a < b
+    ra = slot_row(word_slot(a))
+    rb = slot_row(word_slot(b))
+    ha = map_row_hash(m, ra)
+    hb = map_row_hash(m, rb)
+    if ha != hb:
+        return ha < hb
+    return term_before(ra[1 + m.keypos], <const char*>ra, rb[1 + m.keypos], <const char*>rb)
+
+cdef inline void home_sort(const map_t* m, home_t* o) noexcept nogil:
+    """Put the words in the order of walks."""
+    cdef uint64_t[RANKED] kept
+    cdef uint64_t word
+    cdef size_t i, k, rank, n = o.len
+    cdef bint tie = n > RANKED
+    if n <= RANKED:
+        # Without branches that nobody could foresee: each word goes where the number of smaller ones says.
+        for i in range(n):
+            kept[i] = o.words[i]
+        for i in range(n):
+            word = kept[i]
+            rank = 0
+            for k in range(n):
+                rank += kept[k] < word
+            o.words[rank] = word
+        for i in range(1, n):
+            tie |= (o.words[i] ^ o.words[i - 1]) >> 52 == 0
+    if ts_unlikely(tie):
+        home_sort_exactly(m, o)
+
+cdef void home_sort_exactly(const map_t* m, home_t* o) noexcept nogil:
+    """Insertion: what comes in is short, or nearly sorted."""
+    cdef uint64_t word
+    cdef size_t i, k
+    for i in range(1, o.len):
+        word = o.words[i]
+        k = i
+        while k > 0 and word_before(m, word, o.words[k - 1]):
+            o.words[k] = o.words[k - 1]
+            k -= 1
+        o.words[k] = word
+
+cdef inline int home_read(map_t* m, side_t* s, size_t home, home_t* out) noexcept nogil:
+    """The words of a home, in no order."""
+    cdef size_t mask = side_mask(s)
+    cdef size_t at = home, d = 0, i
+    cdef uint64_t* b = s.slots + home * BUCKET
+    cdef uint64_t slot
+    cdef uint32_t found
+    out.len = 0
+    for i in range(BUCKET):
+        slot = b[i]
+        out.words[out.len] = slot_word(slot)
+        out.len += slot != 0 and slot & 15 == 0
+    while b[BUCKET - 1] != 0 and d < mask:
+        d += 1
+        at = (at + 1) & mask
+        b = s.slots + at * BUCKET
+        found = bucket_behind(b, d if d < 15 else 15)
+        while found != 0:
+            slot = b[bucket_slot(found)]
+            found &= found - 1
+            if d >= 15 and side_distance(m, s, at, slot) != d:
+                continue
+            if ts_unlikely(out.len == out.cap) and home_widen(out) != ST_OK:
+                return ST_NO_MEMORY
+            out.words[out.len] = slot_word(slot)
+            out.len += 1
+    return ST_OK
+
+cdef int home_from(map_t* m, uint64_t from_hash, home_t* o) noexcept nogil:
+    """Drop the words of keys whose hash is below from_hash."""
+    cdef size_t i, n = 0
+    for i in range(o.len):
+        if map_row_hash(m, slot_row(word_slot(o.words[i]))) >= from_hash:
+            o.words[n] = o.words[i]
+            n += 1
+    o.len = n
+    return ST_OK
+
+cdef inline int map_home(map_t* m, uint64_t from_hash, home_t* out, uint64_t* following) noexcept nogil:
+    """The keys of the home of from_hash, in order, as words; only keys with hashes from from_hash on.
+
+    *following is where to go on: the first hash of the next home; 0 after the last.
+    """
+    cdef side_t* s = map_side(m, from_hash)
+    cdef size_t home = side_home(s, from_hash)
+    bucket_ahead(s.slots + ((home + HOME_AHEAD) & side_mask(s)) * BUCKET)
+    following[0] = home_end(m, s, home)
+    if home_read(m, s, home, out) != ST_OK:
+        return ST_NO_MEMORY
+    if ts_unlikely(from_hash != (<uint64_t>home << 1) << (63 - s.bits)):
+        home_from(m, from_hash, out)
+    if out.len > 1:
+        home_sort(m, out)
+    return ST_OK
+
+cdef inline uint64_t* map_slot(map_t* m, uint64_t h, uint64_t word) noexcept nogil:
+    """The slot that a word of a key with this hash was made from; it is there."""
+    cdef side_t* s = map_side(m, h)
+    cdef size_t mask = side_mask(s)
+    cdef uint64_t pointer = (word << 16) >> 16
+    cdef uint64_t* at = s.slots + side_home(s, h) * BUCKET
+    cdef uint64_t* end = s.slots + (mask + 1) * BUCKET
+    while at[0] >> 16 != pointer:
+        at += 1
+        if at == end:
+            at = s.slots
+    return at
 
 
 # ---- self-check

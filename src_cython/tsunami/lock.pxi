@@ -20,3 +20,4 @@ cdef extern from "lock.h" nogil:
         uint32_t word
     void ts_lock_acquire(ts_lock_t* lock) noexcept
     void ts_lock_release(ts_lock_t* lock) noexcept
+    void ts_lock_yield(ts_lock_t* lock) noexcept

@@ -72,6 +72,7 @@ cdef struct place_t:
     # kept, copied, and used any number of times.
     buf_t key               # a one-element row: the key visited last; empty: nothing yet
     int64_t seen            # bags: how many positions of that key's group are done, holes included; -1: the whole key
+    uint64_t start          # hash tables, while there is no key: the hash position below which all is done
     bint over               # the walk has come to its end
 
 cdef struct methods_t:
@@ -136,6 +137,7 @@ cdef struct table_t:
     uint64_t owner          # the session's number; 0: nobody
     bint stamped            # rows carry the time of their last access
     uint64_t fixed          # fixations in force
+    uint64_t steady         # walks in pieces under way that need the groups of a bag to keep their positions
     uint64_t hash_mask
     uint64_t slot_bits      # the numbering of slots, frozen while fixed
     objects_t objects
@@ -251,6 +253,7 @@ cdef void place_open(place_t* p) noexcept nogil:
     """Before the first row."""
     buf_init(&p.key, NULL, 0)
     p.seen = -1
+    p.start = 0
     p.over = False
 
 cdef void place_close(place_t* p) noexcept nogil:
@@ -260,6 +263,7 @@ cdef int place_copy(place_t* p, const place_t* other) noexcept nogil:
     """Open p where the other stands. ST_OK or ST_NO_MEMORY; either way p is open."""
     place_open(p)
     p.seen = other.seen
+    p.start = other.start
     p.over = other.over
     return buf_append(&p.key, other.key.data, other.key.len)
 

@@ -5,10 +5,13 @@
 #
 # What must stay true:
 # 1. rows, timed and special of a stripe count its rows, those with a deadline, and what slab_drop alone would not free.
-# 2. A key with one row has the row in its slot; one with several has a group. A group has at least one row.
+# 2. A key with several rows has a group in its slot, one with one row that row (or a group of one). A group has at
+#    least one row.
 # 3. In a bag no two rows of a group are equal. The rows of a group stand in the order of their insertion.
 # 4. A key that is in graves is not in the map. graves exist only while the table is fixed.
-# 5. A row whose deadline has passed is never shown. Writers who meet one erase it; the wheel erases the others.
+# 5. While the table is fixed or a walk needs it (group_still), the rows of a group keep their positions: holes stay
+#    open, and a group that has shrunk to one row stays a group. So a walk in pieces meets every row that stays once.
+# 6. A row whose deadline has passed is never shown. Writers who meet one erase it; the wheel erases the others.
 
 cdef enum:
     GROUP_INDEXED = 16      # groups longer than this have an index
@@ -63,46 +66,57 @@ cdef void group_index_close(stripe_t* s, group_t* g) noexcept nogil:
     g.heads = NULL
     g.chain = NULL
 
-cdef int group_resize(stripe_t* s, group_t* g, uint32_t cap) noexcept nogil:
-    """Close the holes, in a new array of this capacity, with an index where it pays."""
+cdef inline bint group_still(const table_t* t) noexcept nogil:
+    """Must the rows of groups keep their positions? Who begins a walk says so before it takes its first lock, so
+    whoever takes the lock after it sees it."""
+    return counter_load(&t.fixed) != 0 or counter_load(&t.steady) != 0
+
+cdef int group_index_open(stripe_t* s, group_t* g) noexcept nogil:
+    """Make the index of a group that has none."""
+    cdef uint32_t bits = bits_for(g.cap)
+    cdef uint32_t i
+    g.heads = <uint32_t*>stripe_block(s, <size_t>4 << bits)
+    g.chain = <uint64_t*>stripe_block(s, g.cap * sizeof(uint64_t))
+    g.index_bits = bits
+    if g.heads == NULL or g.chain == NULL:
+        group_index_close(s, g)
+        return ST_NO_MEMORY
+    for i in range(g.used):
+        if g.rows[i] != NULL:
+            group_index_add(g, row_hash(g.rows[i]), i)
+    return ST_OK
+
+cdef int group_resize(stripe_t* s, group_t* g, uint32_t cap, bint still) noexcept nogil:
+    """A new array of this capacity, with the holes closed unless the rows must stand still, and an index where it
+    pays."""
     cdef uint64_t** rows = <uint64_t**>stripe_block(s, cap * sizeof(void*))
-    cdef uint32_t* heads = NULL
-    cdef uint64_t* chain = NULL
-    cdef uint32_t bits = bits_for(cap)
+    cdef group_t before = g[0]
     cdef uint32_t i, n = 0
     if rows == NULL:
         return ST_NO_MEMORY
-    if cap > GROUP_INDEXED:
-        heads = <uint32_t*>stripe_block(s, <size_t>4 << bits)
-        chain = <uint64_t*>stripe_block(s, cap * sizeof(uint64_t))
-        if heads == NULL or chain == NULL:
-            stripe_unblock(s, heads, <size_t>4 << bits)
-            stripe_unblock(s, chain, cap * sizeof(uint64_t))
-            stripe_unblock(s, rows, cap * sizeof(void*))
-            return ST_NO_MEMORY
     for i in range(g.used):
-        if g.rows[i] != NULL:
+        if g.rows[i] != NULL or still:
             rows[n] = g.rows[i]
             n += 1
-    group_index_close(s, g)
-    stripe_unblock(s, g.rows, g.cap * sizeof(void*))
     g.rows = rows
-    g.heads = heads
-    g.chain = chain
-    g.index_bits = bits
-    g.first = 0
+    g.first = g.first if still else 0
     g.used = n
     g.cap = cap
-    if heads != NULL:
-        for i in range(n):
-            group_index_add(g, row_hash(rows[i]), i)
+    g.heads = NULL
+    g.chain = NULL
+    if cap > GROUP_INDEXED and group_index_open(s, g) != ST_OK:
+        stripe_unblock(s, rows, cap * sizeof(void*))
+        g[0] = before
+        return ST_NO_MEMORY
+    group_index_close(s, &before)
+    stripe_unblock(s, before.rows, before.cap * sizeof(void*))
     return ST_OK
 
 cdef group_t* group_open(stripe_t* s) noexcept nogil:
     cdef group_t* g = <group_t*>stripe_block(s, sizeof(group_t))
     if g == NULL:
         return NULL
-    if group_resize(s, g, 4) != ST_OK:
+    if group_resize(s, g, 4, False) != ST_OK:
         stripe_unblock(s, g, sizeof(group_t))
         return NULL
     s.special += 1
@@ -114,8 +128,9 @@ cdef void group_close(stripe_t* s, group_t* g) noexcept nogil:
     stripe_unblock(s, g, sizeof(group_t))
     s.special -= 1
 
-cdef int group_add(stripe_t* s, group_t* g, uint64_t* row) noexcept nogil:
-    if g.used == g.cap and group_resize(s, g, g.cap if g.live <= g.cap // 2 else g.cap * 2) != ST_OK:
+cdef int group_add(stripe_t* s, group_t* g, uint64_t* row, bint still) noexcept nogil:
+    cdef uint32_t cap = g.cap if g.live <= g.cap // 2 and not still else g.cap * 2
+    if g.used == g.cap and group_resize(s, g, cap, still) != ST_OK:
         return ST_NO_MEMORY
     g.rows[g.used] = row
     if g.heads != NULL:
@@ -125,7 +140,7 @@ cdef int group_add(stripe_t* s, group_t* g, uint64_t* row) noexcept nogil:
     return ST_OK
 
 cdef int64_t group_find(const group_t* g, const uint64_t* row) noexcept nogil:
-    """The position of a row equal to this one, or -1."""
+    """The position of a row equal to this one, or -1. A chain may lead over holes: walks that erase leave them in."""
     cdef uint64_t hash
     cdef uint32_t i
     if g.heads == NULL:
@@ -136,7 +151,7 @@ cdef int64_t group_find(const group_t* g, const uint64_t* row) noexcept nogil:
     hash = row_hash(row)
     i = g.heads[group_chain(g, hash)]
     while i != 0:
-        if g.chain[i - 1] & ~<uint64_t>0xFFFFFFFF == hash and row_equal(g.rows[i - 1], row):
+        if g.chain[i - 1] & ~<uint64_t>0xFFFFFFFF == hash and g.rows[i - 1] != NULL and row_equal(g.rows[i - 1], row):
             return i - 1
         i = <uint32_t>g.chain[i - 1]
     return -1
@@ -174,9 +189,9 @@ cdef int grave_add(table_t* t, stripe_t* s, const uint64_t* row) noexcept nogil:
     map_add(s.graves, map_local(s.graves, p.hash), <uint64_t>copy)
     return ST_OK
 
-cdef int grave_dig(table_t* t, stripe_t* s, const uint64_t* row) noexcept nogil:
-    """Remember that this row's key was deleted while the table is fixed. Without memory it is forgotten, and next() of
-    it fails."""
+cdef int grave_dig_key(table_t* t, stripe_t* s, cell_t key, const char* base) noexcept nogil:
+    """Remember that this key was deleted while the table is fixed. Without memory it is forgotten, and next() of it
+    fails."""
     cdef buf_t b
     cdef uint64_t[32] home
     cdef size_t at = 0
@@ -184,13 +199,17 @@ cdef int grave_dig(table_t* t, stripe_t* s, const uint64_t* row) noexcept nogil:
     buf_init(&b, <char*>home, sizeof(home))
     st = row_begin(&b, 1, &at)
     if st == ST_OK:
-        st = row_add_term(&b, at, 0, row[1 + t.keypos], <const char*>row)
+        st = row_add_term(&b, at, 0, key, base)
     if st == ST_OK:
         st = row_end(&b, at)
     if st == ST_OK:
         st = grave_add(t, s, <const uint64_t*>(b.data + at))
     buf_free(&b)
     return st
+
+cdef int grave_dig(table_t* t, stripe_t* s, const uint64_t* row) noexcept nogil:
+    """Likewise this row's key."""
+    return grave_dig_key(t, s, row[1 + t.keypos], <const char*>row)
 
 cdef void grave_open(stripe_t* s, const probe_t* p) noexcept nogil:
     """The key is back."""
@@ -321,15 +340,15 @@ cdef int bag_store(table_t* t, stripe_t* s, const probe_t* p, uint64_t h, const 
     if slot == NULL:
         st = key_add(t, s, p, h, row)
     elif slot_is_group(slot[0]):
-        st = group_add(s, slot_group(slot[0]), row)
+        st = group_add(s, slot_group(slot[0]), row, group_still(t))
         if st == ST_OK:
             counter_bump(&s.rows, 1)
     else:
         g = group_open(s)
         st = ST_OK if g != NULL else ST_NO_MEMORY
         if st == ST_OK:
-            group_add(s, g, slot_pointer(slot[0]))
-            group_add(s, g, row)
+            group_add(s, g, slot_pointer(slot[0]), False)
+            group_add(s, g, row, False)
             slot_set(slot, <void*>(<uint64_t>g | 1))
             counter_bump(&s.rows, 1)
     if st != ST_OK:
@@ -482,16 +501,17 @@ cdef int group_erase(table_t* t, stripe_t* s, group_t* g, const uint64_t* row) n
         while i != 0:
             at = i
             i = <uint32_t>g.chain[at - 1]
-            if g.chain[at - 1] & ~<uint64_t>0xFFFFFFFF == hash and row_equal(g.rows[at - 1], row):
-                group_take_out(t, s, g, at - 1)
+            if g.rows[at - 1] == NULL or (
+                g.chain[at - 1] & ~<uint64_t>0xFFFFFFFF == hash and row_equal(g.rows[at - 1], row)
+            ):
+                if g.rows[at - 1] != NULL:
+                    group_take_out(t, s, g, at - 1)
                 if link == 0:
                     g.heads[group_chain(g, hash)] = i
                 else:
                     g.chain[link - 1] = (g.chain[link - 1] & ~<uint64_t>0xFFFFFFFF) | i
             else:
                 link = at
-    while g.live > 0 and g.rows[g.first] == NULL:
-        g.first += 1
     return ST_OK if g.live != before else ST_ABSENT
 
 cdef int hash_erase(table_t* t, const uint64_t* row) noexcept nogil:
@@ -500,7 +520,6 @@ cdef int hash_erase(table_t* t, const uint64_t* row) noexcept nogil:
     cdef uint64_t h
     cdef uint64_t* slot
     cdef group_t* g
-    cdef uint64_t* last
     cdef int st = ST_ABSENT
     row_probe(row, t.keypos, &p)
     s = table_stripe(t, p.hash)
@@ -518,23 +537,36 @@ cdef int hash_erase(table_t* t, const uint64_t* row) noexcept nogil:
             st = ST_OK
     else:
         g = slot_group(slot[0])
-        if counter_load(&t.fixed) != 0 and group_find(g, row) >= 0:
-            grave_dig(t, s, row)            # in case it was the last one; else opened again below
+        if g.heads == NULL and g.used > GROUP_INDEXED:
+            group_index_open(s, g)      # a walk has replaced rows; without memory it takes longer
         st = group_erase(t, s, g, row)
-        if g.live == 0:
-            map_remove(&s.map, h, slot)
-            group_close(s, g)
-        else:
-            if st == ST_OK and s.graves != NULL:
-                grave_open(s, &p)
-            if g.live == 1:
-                last = slot_row(slot[0])
-                slot_set(slot, last)
-                group_close(s, g)
-            elif g.used > 8 and g.live < g.used // 2:
-                group_resize(s, g, <uint32_t>1 << bits_for(g.live + 1))     # without memory the holes stay
+        if st == ST_OK:
+            group_settle(t, s, h, slot, row[1 + t.keypos], <const char*>row)
     ts_lock_release(&s.lock)
     return st
+
+cdef void group_settle(
+    table_t* t, stripe_t* s, uint64_t h, uint64_t* slot, cell_t key, const char* base
+) noexcept nogil:
+    """After rows of a group have been erased: what is to become of the rest. `key` does not stand in any of them."""
+    cdef group_t* g = slot_group(slot[0])
+    cdef uint64_t* last
+    if g.live == 0:
+        if counter_load(&t.fixed) != 0:
+            grave_dig_key(t, s, key, base)
+        map_remove(&s.map, h, slot)
+        group_close(s, g)
+        return
+    while g.rows[g.first] == NULL:
+        g.first += 1
+    if group_still(t):
+        return
+    if g.live == 1:
+        last = g.rows[g.first]
+        slot_set(slot, last)
+        group_close(s, g)
+    elif g.used > 8 and g.live < g.used // 2:
+        group_resize(s, g, <uint32_t>1 << bits_for(g.live + 1), False)      # without memory the holes stay
 
 cdef int set_update(table_t* t, const probe_t* p, row_edit_t edit, void* ctx) noexcept nogil:
     cdef stripe_t* s = table_stripe(t, p.hash)
@@ -706,6 +738,9 @@ cdef int hash_sweep(
     return st
 
 
+include "table_hash_scan.pxi"
+
+
 cdef methods_t set_methods
 cdef methods_t bag_methods
 cdef methods_t duplicate_bag_methods
@@ -720,7 +755,7 @@ cdef void hash_methods(methods_t* m, const char* name, bint bag) noexcept:
     m.erase = hash_erase
     m.update = bag_update if bag else set_update
     m.seek = hash_seek
-    m.scan = NULL          # hash_scan
+    m.scan = hash_scan
     m.sweep = hash_sweep
     m.slot = hash_slot
     m.copy = hash_copy
