@@ -21,7 +21,8 @@ and any other character as itself.
 >>> format((1, b"\\xff", {"x": None}))
 '{1, <<255>>, #{"x" => nil}}'
 
-What this is not: the query language (no variables, no `_`), and not a way to write pids, references, ports, funs or
+What this is not: the query language (no variables, no `_`; tsunami/querytext.py builds it on the scanner, the reader of
+terms and the speller of this file), and not a way to write pids, references, ports, funs or
 terms of a program's own types: `format` shows them (`#Pid<...>`), and `parse` refuses what it shows. The same holds for
 infinite floats and NaN.
 
@@ -35,11 +36,13 @@ What must stay true:
 
 import math
 import re
-from typing import Final, NoReturn
+from collections import deque
+from collections.abc import Callable
+from typing import ClassVar, Final, NoReturn
 
 from tsunami._core import Atom, Bits, Fun, ImproperList, Pid, Port, Reference, TsunamiError
 
-__all__ = ["LiteralError", "format", "int_text", "parse", "to_int"]
+__all__ = ["LiteralError", "TextError", "format", "int_text", "parse", "to_int"]
 
 # Map keys nested deeper than this are refused: Python hashes a tuple by recursion in C.
 MAX_KEY_DEPTH: Final = 400
@@ -47,8 +50,10 @@ MAX_KEY_DEPTH: Final = 400
 _CHUNK: Final = 2000
 
 
-class LiteralError(TsunamiError, ValueError):
-    """Text that is no literal. `line` and `column` count from 1; `reason` is the message without the place."""
+class TextError(TsunamiError, ValueError):
+    """A mistake at one place of a text. `line` and `column` count from 1; `reason` is the message without the place,
+    `summary` the message in one line.
+    """
 
     def __init__(self, reason: str, text: str, at: int) -> None:
         self.reason = reason
@@ -62,6 +67,10 @@ class LiteralError(TsunamiError, ValueError):
         super().__init__(f"{self.summary}\n    {shown}\n    {' ' * (at - shown_from)}^")
 
 
+class LiteralError(TextError):
+    """Text that is no literal."""
+
+
 # ---- text to tokens
 
 _SPACE = re.compile(r"(?:\s+|%[^\n]*)*")
@@ -70,45 +79,56 @@ _WORD = re.compile(r"[^\W\d]\w*(?:@\w*)*")
 _PLAIN = {'"': re.compile(r'[^"\\]*'), "'": re.compile(r"[^'\\]*")}
 _ESCAPE = re.compile(r"\\(?:x\{([0-9A-Fa-f]{1,8})\}|x([0-9A-Fa-f]{2})|([0-7]{1,3})|\^(.)|([^x]))", re.DOTALL)
 _LETTERS = {"n": "\n", "r": "\r", "t": "\t", "v": "\v", "b": "\b", "f": "\f", "e": "\x1b", "s": " ", "d": "\x7f"}
-_MARKS = ("<<", ">>", "=>", "#{", "{", "}", "[", "]", ",", "|", ":")
 
-_VALUE, _MARK, _END = "value", "mark", "end"
+VALUE, MARK, END = "value", "mark", "end"
 _CONSTANTS = {"true": True, "false": False, "nil": None}
 
 
-class _Scanner:
-    """Tokens, one at a time. `at` is where the last one began, `next_at` where the next one is looked for."""
+NO_KEY, A_KEY, INSIDE_A_KEY = 0, 1, 2
+
+
+class Scanner:
+    """Tokens, one at a time. `at` is where the last one began, `next_at` where the next one is looked for. `key` says
+    how the next term stands to the maps that are open: outside of all keys, a whole key, or a part of one.
+    """
+
+    Error: ClassVar[type[TextError]] = LiteralError
+    marks: ClassVar[tuple[str, ...]] = ("<<", ">>", "=>", "#{", "{", "}", "[", "]", ",", "|", ":")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
         self.next_at = 0
+        self.key = NO_KEY
 
     def fail(self, reason: str, at: int | None = None) -> NoReturn:
-        raise LiteralError(reason, self.text, self.at if at is None else at)
+        raise self.Error(reason, self.text, self.at if at is None else at)
+
+    def skip_space(self) -> int:
+        """To the beginning of the next token, and tell where that is."""
+        space = _SPACE.match(self.text, self.next_at)
+        self.at = self.next_at = space.end() if space else self.next_at
+        return self.at
 
     def take(self) -> tuple[str, object]:
         """The next token: its kind, and its value or its mark."""
-        text = self.text
-        space = _SPACE.match(text, self.next_at)
-        self.at = at = space.end() if space else self.next_at
+        text, at = self.text, self.skip_space()
         if at == len(text):
-            self.next_at = at
-            return _END, "the end"
+            return END, "the end"
         char = text[at]
         if char.isdecimal() or (char == "-" and text[at + 1 : at + 2].isdecimal()):
-            return _VALUE, self._number()
+            return VALUE, self._number()
         if char == '"':
-            return _VALUE, self._quoted('"')
+            return VALUE, self._quoted('"')
         if char == "'":
-            return _VALUE, self._atom(self._quoted("'"))
+            return VALUE, self.quoted_atom(self._quoted("'"))
         if char == "$":
-            return _VALUE, self._character()
-        for mark in _MARKS:
+            return VALUE, self.character()
+        for mark in self.marks:
             if text.startswith(mark, at):
                 self.next_at = at + len(mark)
-                return _MARK, mark
-        return _VALUE, self._word()
+                return MARK, mark
+        return self.word()
 
     def _number(self) -> int | float:
         match = _NUMBER.match(self.text, self.at)
@@ -167,7 +187,8 @@ class _Scanner:
             self.fail("no character has this number", at)
         return chr(code), match.end()
 
-    def _character(self) -> int:
+    def character(self) -> object:
+        """What begins with a dollar sign: the number of the character behind it."""
         at = self.at + 1
         if at == len(self.text):
             self.fail("a character is missing behind the $")
@@ -177,17 +198,27 @@ class _Scanner:
         self.next_at = at + 1
         return ord(self.text[at])
 
-    def _word(self) -> object:
+    def word(self) -> tuple[str, object]:
+        """An atom without quotes, or what else is a word."""
         match = _WORD.match(self.text, self.at)
         if match is None:
             self.fail(f"nothing begins with {self.text[self.at]!r}")
         self.next_at = match.end()
         word = match.group()
         if word[0] == "_" or word[0].isupper():
-            self.fail(f"the variable {word[:40]}: variables stand in queries only")
-        return self._atom(word)
+            return VALUE, self.variable(word)
+        return self.bare_word(word)
 
-    def _atom(self, name: str) -> object:
+    def bare_word(self, word: str) -> tuple[str, object]:
+        return VALUE, self.atom(word)
+
+    def variable(self, name: str) -> object:
+        self.fail(f"the variable {name[:40]}: variables stand in queries only")
+
+    def quoted_atom(self, name: str) -> object:
+        return self.atom(name)
+
+    def atom(self, name: str) -> object:
         if name in _CONSTANTS:
             return _CONSTANTS[name]
         try:
@@ -198,31 +229,58 @@ class _Scanner:
 
 # ---- tokens to terms
 
-_CLOSES = {"{": "}", "[": "]", "#{": "}"}
+CLOSES = {"{": "}", "[": "]", "#{": "}"}
 
 
-class _Open:
+class _Joined:
+    """A list with a tail, while it may become the tail of another: [1 | [2 | [3 | ...]]] takes no quadratic time."""
+
+    __slots__ = ("end", "items")
+
+    def __init__(self, tail: object) -> None:
+        self.items: deque[object] = deque()
+        self.end: object = []
+        if isinstance(tail, list):
+            self.items += tail
+        elif isinstance(tail, ImproperList):
+            self.items += tail.items
+            self.end = tail.tail
+        else:
+            self.end = tail
+
+
+def settled(term: object) -> object:
+    """A term that is no tail, as what it will be."""
+    if not isinstance(term, _Joined):
+        return term
+    return list(term.items) if type(term.end) is list else ImproperList(term.items, term.end)
+
+
+class Open:
     """A tuple, list or map that has begun and not yet ended."""
 
-    __slots__ = ("at", "depth", "has_tail", "items", "keys", "kind", "tail")
+    __slots__ = ("at", "has_tail", "items", "key", "keys", "kind", "tail")
 
-    def __init__(self, kind: str, at: int) -> None:
+    def __init__(self, kind: str, at: int, key: int = NO_KEY) -> None:
         self.kind = kind
         self.at = at
+        self.key = INSIDE_A_KEY if key else NO_KEY  # of all its elements; a map's own keys have A_KEY
         self.items: list[object] = []
         self.keys: list[object] = []  # of a map: one more than items while a value is awaited
-        self.depth = 0  # of the deepest element
         self.has_tail = False
         self.tail: object = None
 
-    def add(self, value: object, depth: int) -> None:
-        self.depth = max(self.depth, depth)
+    def add(self, value: object) -> None:
         if self.kind == "#{" and len(self.keys) == len(self.items):
             self.keys.append(value)
         elif self.has_tail:
             self.tail = value
         else:
             self.items.append(value)
+
+    def next_key(self) -> int:
+        """How the next element stands to the keys of maps."""
+        return self.key or (A_KEY if self.kind == "#{" and len(self.keys) == len(self.items) else NO_KEY)
 
     def expects(self) -> tuple[str, ...]:
         """The marks that may follow now."""
@@ -232,25 +290,26 @@ class _Open:
             return ("]",)
         return (",", "|", "]") if self.kind == "[" else (",", "}")
 
-    def close(self, scanner: _Scanner) -> object:
+    def close(self, scanner: Scanner) -> object:
+        """The term. If it has a tail it is to be settled, but where it is a tail itself."""
         if self.kind == "{":
             return tuple(self.items)
         if self.kind == "#{":
             return self._map(scanner)
-        if not self.has_tail or (type(self.tail) is list and not self.tail):
+        if not self.has_tail:
             return self.items
-        if type(self.tail) is list:
-            return self.items + self.tail
-        if isinstance(self.tail, ImproperList):
-            return ImproperList([*self.items, *self.tail.items], self.tail.tail)
-        return ImproperList(self.items, self.tail)
+        joined = self.tail if isinstance(self.tail, _Joined) else _Joined(self.tail)
+        joined.items.extendleft(reversed(self.items))
+        return joined
 
-    def _map(self, scanner: _Scanner) -> dict[object, object]:
+    def _map(self, scanner: Scanner) -> dict[object, object]:
         made: dict[object, object] = {}
         seen: dict[object, object] = {}
         for key, value in zip(self.keys, self.items, strict=True):
             if type(key) in (list, dict):
                 scanner.fail("a list or a map cannot be a map's key in Python", self.at)
+            if _is_deep(key):
+                scanner.fail(f"a map's key is nested deeper than {MAX_KEY_DEPTH}", self.at)
             try:
                 rival = seen.setdefault(key, key)
                 made[key] = value
@@ -259,6 +318,22 @@ class _Open:
             if rival is not key and format(rival) != format(key):
                 scanner.fail(f"the keys {format(rival)[:40]} and {format(key)[:40]} are one key in Python", self.at)
         return made
+
+
+def _is_deep(key: object) -> bool:
+    """Is a key nested too deep to be hashed?"""
+    level = [key]
+    for _ in range(MAX_KEY_DEPTH + 1):
+        within: list[object] = []
+        for term in level:
+            if isinstance(term, (tuple, list)):
+                within += term
+            elif isinstance(term, ImproperList):
+                within += (*term.items, term.tail)
+        if not within:
+            return False
+        level = within
+    return True
 
 
 def parse(text: str) -> object:
@@ -274,77 +349,81 @@ def parse(text: str) -> object:
         {1, }
             ^
     """
-    scanner = _Scanner(text)
-    stack: list[_Open] = []
+    scanner = Scanner(text)
+    term = read_term(scanner)
+    if scanner.take()[0] != END:
+        scanner.fail("the term is complete, but the text goes on")
+    return term
+
+
+def read_term(scanner: Scanner) -> object:
+    """Read one term, and nothing of what stands behind it."""
+    stack: list[Open] = []
     while True:
+        scanner.key = stack[-1].next_key() if stack else NO_KEY
         kind, value = scanner.take()
-        depth = 0
-        if kind == _MARK and value in _CLOSES:
-            opened = _Open(str(value), scanner.at)
+        if kind == MARK and value in CLOSES:
+            opened = Open(str(value), scanner.at, scanner.key)
             stack.append(opened)
-            here = scanner.next_at
-            if scanner.take() != (_MARK, _CLOSES[opened.kind]):
+            here, scanner.key = scanner.next_at, opened.next_key()
+            if scanner.take() != (MARK, CLOSES[opened.kind]):
                 scanner.next_at = here  # not empty: read its first element
                 continue
             value = stack.pop().close(scanner)
-        elif kind == _MARK and value == "<<":
-            value = _binary(scanner)
-        elif kind != _VALUE:
-            before = "at the end" if kind == _END else f"before {value}"
-            scanner.fail(f"a term is missing {before}")
-        if _fold(scanner, stack, value, depth):
-            return stack[0].items[0] if stack else value
+        elif kind == MARK and value == "<<":
+            value = read_binary(scanner)
+        elif kind != VALUE:
+            term_missing(scanner, kind, value)
+        while stack:
+            top = stack[-1]
+            top.add(value)
+            if not _closed(scanner, top):
+                break
+            value = stack.pop().close(scanner)
+            if not (stack and stack[-1].has_tail):
+                value = settled(value)
+        else:
+            scanner.key = NO_KEY
+            return value
 
 
-def _fold(scanner: _Scanner, stack: list[_Open], value: object, depth: int) -> bool:
-    """Put a complete term where it belongs, and close what ends with it. True if the literal is complete: its term is
-    left in stack[0].
-    """
-    while stack:
-        top = stack[-1]
-        if top.kind == "#{" and len(top.keys) == len(top.items) and depth > MAX_KEY_DEPTH:
-            scanner.fail(f"a map's key is nested deeper than {MAX_KEY_DEPTH}", top.at)
-        top.add(value, depth)
-        kind, mark = scanner.take()
-        allowed = top.expects()
-        if kind == _END:
-            scanner.fail(f"this {top.kind} is never closed", top.at)
-        if kind != _MARK or mark not in allowed:
-            wanted = " or ".join(allowed)
-            scanner.fail(f"{wanted} expected here")
-        if mark == "|":
-            top.has_tail = True
-        if mark != _CLOSES[top.kind]:
-            return False
-        value, depth = stack.pop().close(scanner), top.depth + 1
-    if scanner.take()[0] != _END:
-        scanner.fail("the term is complete, but the text goes on")
-    done = _Open("{", 0)
-    done.items.append(value)
-    stack.append(done)
-    return True
+def term_missing(scanner: Scanner, kind: str, value: object) -> NoReturn:
+    scanner.fail(f"a term is missing {'at the end' if kind == END else f'before {value}'}")
 
 
-def _binary(scanner: _Scanner) -> bytes | Bits:
+def _closed(scanner: Scanner, top: Open) -> bool:
+    """Read the mark behind an element. Does it close the whole?"""
+    kind, mark = scanner.take()
+    allowed = top.expects()
+    if kind == END:
+        scanner.fail(f"this {top.kind} is never closed", top.at)
+    if kind != MARK or mark not in allowed:
+        scanner.fail(f"{' or '.join(allowed)} expected here")
+    if mark == "|":
+        top.has_tail = True
+    return mark == CLOSES[top.kind]
+
+
+def read_binary(scanner: Scanner) -> bytes | Bits:
     """The segments up to `>>`. The bits are gathered in a number only while they are no whole bytes."""
     data, loose, loose_bits = bytearray(), 0, 0
     kind, value = scanner.take()
-    while (kind, value) != (_MARK, ">>"):
+    while (kind, value) != (MARK, ">>"):
         at = scanner.at
-        if kind != _VALUE or type(value) not in (int, str):
-            scanner.fail("an integer or text expected here" if kind != _END else "this << is never closed", at)
+        if kind != VALUE or type(value) not in (int, str):
+            scanner.fail("an integer or text expected here" if kind != END else "this << is never closed", at)
         kind, mark = scanner.take()
         size = 8
-        if (kind, mark) == (_MARK, ":"):
+        if (kind, mark) == (MARK, ":"):
             size = _segment_size(scanner, value)
             kind, mark = scanner.take()
         bits, piece = _segment(scanner, value, size, at)
         loose, loose_bits = _append_bits(data, loose, loose_bits, piece, bits)
-        if (kind, mark) == (_MARK, ","):
+        if (kind, mark) == (MARK, ","):
             kind, value = scanner.take()
-            if (kind, value) == (_MARK, ">>"):
+            if (kind, value) == (MARK, ">>"):
                 scanner.fail("a segment is missing before >>")
-        elif (kind, mark) == (_MARK, ">>"):
+        elif (kind, mark) == (MARK, ">>"):
             break
         else:
             scanner.fail(", or >> expected here")
@@ -353,16 +432,16 @@ def _binary(scanner: _Scanner) -> bytes | Bits:
     return Bits(bytes(data) + bytes([loose << (8 - loose_bits)]), len(data) * 8 + loose_bits)
 
 
-def _segment_size(scanner: _Scanner, value: object) -> int:
+def _segment_size(scanner: Scanner, value: object) -> int:
     if type(value) is not int:
         scanner.fail("only an integer has a size")
     kind, size = scanner.take()
-    if kind != _VALUE or type(size) is not int or not 1 <= size <= 1 << 20:
+    if kind != VALUE or type(size) is not int or not 1 <= size <= 1 << 20:
         scanner.fail("a size from 1 to 1048576 expected here")
     return size
 
 
-def _segment(scanner: _Scanner, value: object, size: int, at: int) -> tuple[int, bytes | int]:
+def _segment(scanner: Scanner, value: object, size: int, at: int) -> tuple[int, bytes | int]:
     """Number of bits, and the bits: bytes for text, a number for an integer."""
     if isinstance(value, str):
         encoded = value.encode()
@@ -431,13 +510,13 @@ _TO_ESCAPE = {quote: re.compile(rf"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\
 _PRINTABLE = re.compile(rb"[ -~]+")
 
 
-class _Text(str):
+class Ready(str):
     """Text that is ready, among the terms that are still to be spelled."""
 
     __slots__ = ()
 
 
-_COMMA, _ARROW, _BAR = _Text(", "), _Text(" => "), _Text(" | ")
+COMMA, ARROW, BAR = Ready(", "), Ready(" => "), Ready(" | ")
 
 
 def format(term: object) -> str:
@@ -448,40 +527,57 @@ def format(term: object) -> str:
     >>> format([1.0, True, "a\\"b", b"ab", {}])
     '[1.0, true, "a\\\\"b", <<"ab">>, #{}]'
     """
+    return spell(term, atom_text)
+
+
+def spell(term: object, atom: Callable[[Atom], str], key_atom: Callable[[Atom], str] | None = None) -> str:
+    """Spell a term, its atoms as `atom` says; those in the keys of maps as `key_atom` says."""
     out: list[str] = []
     todo: list[object] = [term]
     while todo:
         item = todo.pop()
-        if type(item) is _Text:
+        if type(item) is Ready:
             out.append(item)
+        elif isinstance(item, Atom):
+            out.append(atom(item))
         elif isinstance(item, tuple):
-            _spread(todo, "{", item, "}")
+            spread(todo, "{", item, "}")
         elif type(item) is list:
-            _spread(todo, "[", item, "]")
+            spread(todo, "[", item, "]")
         elif isinstance(item, ImproperList):
-            todo += (_Text("]"), item.tail, _BAR)
-            _spread(todo, "[", item.items, "")
+            todo += (Ready("]"), item.tail, BAR)
+            spread(todo, "[", item.items, "")
         elif isinstance(item, dict):
-            todo.append(_Text("}"))
+            todo.append(Ready("}"))
             for number, (key, value) in enumerate(reversed(item.items())):
-                todo += (_COMMA, value, _ARROW, key) if number else (value, _ARROW, key)
-            todo.append(_Text("#{"))
+                todo += (COMMA, value, ARROW) if number else (value, ARROW)
+                todo.append(Ready(spell(key, key_atom or atom)))  # no deeper: there are no maps in keys
+            todo.append(Ready("#{"))
         else:
-            out.append(_scalar(item))
+            out.append(scalar_text(item))
     return "".join(out)
 
 
-def _spread(todo: list[object], opening: str, items: tuple[object, ...] | list[object], closing: str) -> None:
+def spread(todo: list[object], opening: str, items: tuple[object, ...] | list[object], closing: str) -> None:
     """Push a sequence, last things first."""
-    todo.append(_Text(closing))
+    todo.append(Ready(closing))
     for number, item in enumerate(reversed(items)):
         if number:
-            todo.append(_COMMA)
+            todo.append(COMMA)
         todo.append(item)
-    todo.append(_Text(opening))
+    todo.append(Ready(opening))
 
 
-def _scalar(term: object) -> str:
+def atom_text(atom: Atom) -> str:
+    return atom.name if _BARE_ATOM.fullmatch(atom.name) else quoted(atom.name)
+
+
+def quoted(name: str) -> str:
+    return _quote(name, "'")
+
+
+def scalar_text(term: object) -> str:
+    """What is no atom, no list, no tuple and no map."""
     match term:
         case None:
             return "nil"
@@ -495,8 +591,6 @@ def _scalar(term: object) -> str:
             return _quote(term, '"')
         case bytes() | bytearray() | memoryview():
             return _binary_text(bytes(term))
-        case Atom():
-            return term.name if _BARE_ATOM.fullmatch(term.name) else _quote(term.name, "'")
         case Bits():
             whole, rest = divmod(term.nbits, 8)
             last = [f"{term.data[whole] >> (8 - rest)}:{rest}"] if rest else []
