@@ -1,5 +1,5 @@
-"""Queries: what each form means as a match spec, where a mistake is, that every match spec comes back from its text, and
-that Erlang reads the same operators and clauses in the same way.
+"""Queries: what each form means as a match spec, where a mistake is, that every match spec comes back from its text,
+and that Erlang reads the same operators and clauses in the same way.
 """
 
 import random
@@ -60,7 +60,8 @@ def same(left: object, right: object) -> bool:
         ("{B, A, B}", "[{{'$1', '$2', '$1'}, [], ['$_']}]"),
         ("{'$3', '$1'} -> '$3'", "[{{'$3', '$1'}, [], ['$3']}]"),
         ("{'_', _, '$x', '$01', '$_', '$$'}", "[{{'_', '_', '$x', '$01', '$_', '$$'}, [], ['$_']}]"),
-        ("{[A, b | T], #{k => A, {1, '$1'} => #{}}}", "[{{['$1', b | '$2'], #{k => '$1', {1, '$1'} => #{}}}, [], ['$_']}]"),
+        ("{[A, b | T], #{k => A, {1, '$1'} => #{}}}",
+         "[{{['$1', b | '$2'], #{k => '$1', {1, '$1'} => #{}}}, [], ['$_']}]"),
         ('{"text", <<1, 2:3>>, -1, 1.5, 16#ff, $a}', '[{{"text", <<1, 2:3>>, -1, 1.5, 255, 97}, [], [\'$_\']}]'),
         ("{_Id, _Id}", "[{{'$1', '$1'}, [], ['$_']}]"),
         ("{'and', 'when'} -> 'or'", "[{{'and', 'when'}, [], ['or']}]"),
@@ -78,8 +79,10 @@ def same(left: object, right: object) -> bool:
         ("{A} -> $_, '$_', $$, '$$', '_'", "[{{'$1'}, [], ['$_', '$_', '$$', '$$', '_']}]"),
         ("{A} -> self(), node(), node(A)", "[{{'$1'}, [], [{self}, {node}, {node, '$1'}]}]"),
         ("{A} -> element(1, A), is_record(A, a, 2)", "[{{'$1'}, [], [{element, 1, '$1'}, {is_record, '$1', a, 2}]}]"),
-        ("{A} -> 'and'(A), 'and'(A, A, A), '+'(A, 1)", "[{{'$1'}, [], [{'and', '$1'}, {'and', '$1', '$1', '$1'}, {'+', '$1', 1}]}]"),
-        ("{A} -> -1, - 1, -(1), -A, +A, not A, bnot A", "[{{'$1'}, [], [-1, {'-', 1}, {'-', 1}, {'-', '$1'}, {'+', '$1'}, {'not', '$1'}, {'bnot', '$1'}]}]"),
+        ("{A} -> 'and'(A), 'and'(A, A, A), '+'(A, 1)",
+         "[{{'$1'}, [], [{'and', '$1'}, {'and', '$1', '$1', '$1'}, {'+', '$1', 1}]}]"),
+        ("{A} -> -1, - 1, -(1), -A", "[{{'$1'}, [], [-1, {'-', 1}, {'-', 1}, {'-', '$1'}]}]"),
+        ("{A} -> +A, not A, bnot A", "[{{'$1'}, [], [{'+', '$1'}, {'not', '$1'}, {'bnot', '$1'}]}]"),
         ("{A} -> A-1, A - -1, A -1", "[{{'$1'}, [], [{'-', '$1', 1}, {'-', '$1', -1}, {'-', '$1', 1}]}]"),
         ("{A} -> - - A, not not A", "[{{'$1'}, [], [{'-', {'-', '$1'}}, {'not', {'not', '$1'}}]}]"),
         ("{A} -> (((A)))", "[{{'$1'}, [], ['$1']}]"),
@@ -271,7 +274,8 @@ def test_an_error_is_a_bad_argument() -> None:
         ("{'$0'}", "{'$0'}"),
         ("{A} -> (A + 1) * 2, A + 1 * 2", "{V1} -> (V1 + 1) * 2, V1 + 1 * 2"),
         ("{A} -> A - (1 - 2), (A - 1) - 2", "{V1} -> V1 - (1 - 2), V1 - 1 - 2"),
-        ("{A} -> (A orelse A) orelse A, A orelse (A orelse A)", "{V1} -> (V1 orelse V1) orelse V1, V1 orelse V1 orelse V1"),
+        ("{A} -> (A orelse A) orelse A, A orelse (A orelse A)",
+         "{V1} -> (V1 orelse V1) orelse V1, V1 orelse V1 orelse V1"),
         ("{A} -> (A > 1) == (A < 2)", "{V1} -> (V1 > 1) == (V1 < 2)"),
         ("{A} -> not (A > 1), (not A) > 1", "{V1} -> not (V1 > 1), not V1 > 1"),
         ("{A} -> -(5), -(-5), - - A, -(A + 1), -abs(A)", "{V1} -> -(5), -(-5), -(-V1), -(V1 + 1), -(abs(V1))"),
@@ -279,7 +283,8 @@ def test_an_error_is_a_bad_argument() -> None:
         ("{A} -> 'and'(A, A, A), 'or'(A), 'not'(A)", "{V1} -> 'and'(V1, V1, V1), 'or'(V1), not V1"),
         ("{'when', and_then} -> 'div', 'not'", "{'when', and_then} -> 'div', 'not'"),
         ("{#{{'$1', 'and'} => '$1'}}", "{#{{'$1', 'and'} => V1}}"),
-        ("{A} -> const('$1'), const('or'), const({'_', #{'xor' => 1}})", "{V1} -> const('$1'), const('or'), const({'_', #{'xor' => 1}})"),
+        ("{A} -> const('$1'), const('or'), const({'_', #{'xor' => 1}})",
+         "{V1} -> const('$1'), const('or'), const({'_', #{'xor' => 1}})"),
         ("{A}; {B} when true", "{V1}; {V1} when true"),
     ],
 )  # fmt: skip
@@ -393,12 +398,12 @@ def test_every_match_spec_comes_back_from_its_text(match_spec: Any) -> None:
 
 
 @given(
-    st.text(
+    st.lists(
         st.sampled_from(
-            [*"{}[]()#<>=|,;:\"'\\$%-+*/_1 ", "A", "B", " when ", " -> ", " and ", "not ", "a", "element(", "const(", "#{", "=>"]
+            [*"{}[]()#<>=|,;:\"'\\$%-+*/_1 ABa", " when ", " -> ", " and ", "not ", "element(", "const(", "#{", "=>"]
         ),
         max_size=20,
-    )
+    ).map("".join)
 )  # fmt: skip
 def test_any_text_is_a_query_or_a_query_error(text: str) -> None:
     try:
@@ -412,30 +417,32 @@ def test_any_text_is_a_query_or_a_query_error(text: str) -> None:
 
 # ---- size
 
-DEPTH: Final = 100_000
+DEPTH: Final = 20_000
 
 
 @pytest.mark.parametrize(
-    ("opening", "closing"),
+    ("opening", "closing", "token"),
     [
-        ("[", "]"), ("{", "}"), ("(", ")"), ("#{a => ", "}"), ("[1 | ", "]"), ("abs(", ")"),
-        ("not ", ""), ("-", ""), ("1 + ", ""), ("A andalso ", ""), ("", " * 2"),
+        ("[", "]", "["), ("{", "}", "{"), ("#{a => ", "}", "#{a => "), ("abs(", ")", "abs("), ("[1 | ", "]", "1"),
+        ("not ", "", "not "), ("-", "", "-"), ("1 + ", "", " + "), ("", " * 2", " * 2"), ("A or (", ")", " or ("),
+        ("A andalso ", "", "andalso"), ("(", ")", ""),
     ],
-    ids=["list", "tuple", "bracket", "map", "tail", "call", "not", "minus", "sum", "andalso", "product"],
+    ids=["list", "tuple", "map", "call", "tail", "not", "minus", "sum", "product", "or", "andalso", "bracket"],
 )  # fmt: skip
-def test_depth_costs_no_stack(opening: str, closing: str) -> None:
-    found = read_query("A -> " + opening * DEPTH + "A" + closing * DEPTH)
-    text = write_query(found)
-    assert text == write_query(read_query(text))
-    if opening not in ("[1 | ", "("):
-        assert len(text) >= DEPTH * len((opening + closing).strip())
+def test_depth_costs_no_stack(opening: str, closing: str, token: str) -> None:
+    text = write_query(read_query("A -> " + opening * DEPTH + "A" + closing * DEPTH))
+    assert text.startswith("V1 -> ")
+    assert not token or DEPTH - 1 <= text.count(token) <= DEPTH + 2
+    assert (text == write_query(read_query(text))) is True  # no diff of such texts
 
 
-@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ("{", "}"), ("#{a => ", "}")], ids=["list", "tuple", "map"])
+@pytest.mark.parametrize(
+    ("opening", "closing"), [("[", "]"), ("{", "}"), ("#{a => ", "}")], ids=["list", "tuple", "map"]
+)
 def test_deep_heads_and_constants_cost_no_stack(opening: str, closing: str) -> None:
     deep = opening * DEPTH + "{}" + closing * DEPTH
     text = f"{deep} -> const({deep})"
-    assert text == write_query(read_query(text))
+    assert (text == write_query(read_query(text))) is True  # no diff of such texts
 
 
 def test_a_deep_key_of_a_map_is_refused() -> None:
@@ -483,7 +490,7 @@ def random_expression(rng: random.Random, depth: int) -> str:
         return f"{left} {operator} {right}"
     if roll < 0.8:
         return f"{rng.choice(['not', 'bnot', '-', '+'])} {inner}"
-    forms = ["element(1, {})", "abs({})", "{{{}, b, self()}}", "[{}, 1 | A]", "#{{k => {}, v => {{}}}}", "({})", "is_atom({})"]
+    forms = ["element(1, {})", "abs({})", "{{{}, b, self()}}", "[{}, 1 | A]", "#{{k => {}, v => {{}}}}", "({})"]
     return rng.choice(forms).format(inner)
 
 

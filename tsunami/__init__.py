@@ -57,6 +57,8 @@ from tsunami._core import (
     whereis,
 )
 from tsunami.listing import i
+from tsunami.matchspec import row, where
+from tsunami.querytext import QueryError
 
 __version__ = "0.1.0"
 
@@ -75,6 +77,9 @@ __all__ = [
     "END_OF_TABLE",
     "Row",
     "TableType",
+    # queries
+    "row",
+    "where",
     # who owns them
     "session",
     "Session",
@@ -101,5 +106,6 @@ __all__ = [
     "BadType",
     "TermTooLarge",
     "AccessDenied",
+    "QueryError",
     "__version__",
 ]

@@ -87,7 +87,7 @@ VARIABLE: Final = re.compile(r"\$(0|[1-9][0-9]*)")
 class QueryError(TextError, BadArgument):
     """Text that is no query. `line` and `column` count from 1; `reason` is the message without the place.
 
-    >>> tsunami.query("{Id, Age} when Agee > 28")
+    >>> tsunami.querytext.read_query("{Id, Age} when Agee > 28")
     Traceback (most recent call last):
     tsunami.QueryError: line 1, column 16: the head has no variable Agee, only Id and Age
         {Id, Age} when Agee > 28
@@ -478,12 +478,19 @@ def write_query(clauses: Iterable[Sequence[object]]) -> str:
     return "; ".join(map(_clause_text, clauses))
 
 
+def expression_text(expression: object) -> str:
+    """The text of one expression of a guard or a body, its variables by their numbers."""
+    return _list_text([expression], {})
+
+
 def _clause_text(clause: Sequence[object]) -> str:
     if len(clause) != 3:
         raise BadArgument(f"a clause is (head, guards, body), not {len(clause)} things")
     head, guards, body = clause
     names = _names(head)
-    text = spell(head, lambda atom: "_" if atom is ANYTHING else names.get(atom) or _constant_text(atom), _constant_text)
+    names[ANYTHING] = "_"
+    text = spell(head, lambda atom: names.get(atom) or _constant_text(atom), _constant_text)
+    del names[ANYTHING]  # in guards and bodies it is an atom
     if guards:
         text += f" when {_list_text(guards, names)}"
     if body != [WHOLE_ROW]:
@@ -589,4 +596,3 @@ def _expand_call(todo: list[object], term: tuple[object, ...], around: int) -> N
             spread(todo, f"{_constant_text(function)}(", list(map(_Part, arguments)), "")
         case _:
             raise BadArgument(f"no expression of a match spec: {spell(term, atom_text)[:60]}")
-
