@@ -83,7 +83,11 @@ PROGRAM: Final = r"""
     end,
     Do = fun
         (T, {chunk, Number, F, Args}) -> Chunk(Number, F, apply(ets, F, [T | Args]));
-        (_, {more, From, To}) -> {F, Next} = get(From), Chunk(To, F, ets:F(Next));
+        (_, {more, From, To}) ->
+            case get(From) of
+                {F, Next} -> Chunk(To, F, ets:F(Next));
+                undefined -> '$end_of_table'
+            end;
         (T, {drain, F, Args}) -> Drain(F, apply(ets, F, [T | Args]));
         (T, {F, Args}) -> apply(ets, F, [T | Args])
     end,
@@ -93,6 +97,7 @@ PROGRAM: Final = r"""
             try {ok, Do(T, Call)} catch error:Reason:Stack -> {error, Reason, Cause(Stack)} end || Call <- Calls
         ],
         ets:delete(T),
+        [erase(Number) || {Number, _} <- get(), is_integer(Number)],
         Outcomes
     end,
     Answer = fun
