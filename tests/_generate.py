@@ -276,6 +276,34 @@ def clause(rng: random.Random, rows: Sequence[Any], left_out: frozenset[str] = f
     return (made, guards, body)
 
 
+COMPARISONS: Final = ("<", ">", "=<", ">=", "==", "=:=", "/=", "=/=")
+
+
+def comparison(rng: random.Random, side: Any, values: Sequence[Any]) -> Any:
+    """Of one side with a constant."""
+    value = near(rng, rng.choice(values)) if one_in(rng, 4) else rng.choice(values)
+    other = (CONST, value) if isinstance(value, tuple) or one_in(rng, 4) else value
+    sides = (side, other) if rng.randrange(4) else (other, side)
+    return (Atom(rng.choice(COMPARISONS)), *sides)
+
+
+def bounding_clause(rng: random.Random, rows: Sequence[Any]) -> Any:
+    """One whose guards say between what an element lies, which may be the key."""
+    row = rng.choice([row for row in rows if isinstance(row, tuple) and row] or [(1,)])
+    at = min(rng.choice((0, 0, 1, 2)), len(row) - 1)
+    values = [other[at] for other in rows if isinstance(other, tuple) and len(other) > at]
+    if one_in(rng, 4):
+        made: Any = Atom("_")
+        side: Any = (Atom("element"), at + 1, Atom("$_"))
+    else:
+        made = tuple(Atom(f"${i}") if i == at or rng.randrange(2) else Atom("_") for i in range(len(row)))
+        side = Atom(f"${at}")
+    guards = [comparison(rng, side, values) for _ in range(rng.choice((1, 2, 2, 3)))]
+    if one_in(rng, 3):
+        guards = [(Atom(rng.choice(("andalso", "and", "orelse", "or"))), *guards)]
+    return (made, guards, [rng.choice((Atom("$_"), True, side))])
+
+
 MISTAKES: Final[list[Any]] = [
     (), (Atom("foo"),), (Atom("is_atom"),), (Atom("is_record"), 1, Atom("t")), (1,), ((1,), 2), ([1],), (True,),
     (CONST, 1, 2), (CONST,), (Atom("and"),), (Atom("or"),), (Atom("andalso"),), (Atom("orelse"),), (Atom("xor"), True),
@@ -313,6 +341,8 @@ def spoiled(rng: random.Random, spec: list[Any]) -> Any:
 def spec(rng: random.Random, rows: Sequence[Any], left_out: frozenset[str] = frozenset()) -> Any:
     """A match spec, mostly a good one, for such rows."""
     made = [clause(rng, rows, left_out) for _ in range(rng.choice((1, 1, 1, 2, 3)))]
+    if one_in(rng, 4):
+        made = [bounding_clause(rng, rows), *made[2:]]
     return spoiled(rng, made) if one_in(rng, 8) else made
 
 

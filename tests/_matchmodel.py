@@ -331,7 +331,7 @@ FUNCTIONS: Final[dict[tuple[str, int], Callable[..., Any]]] = {
     ("is_function", 1): is_kind("fun"),
     ("is_function", 2): is_function,
     ("is_record", 3): is_record,
-    ("abs", 1): lambda term: -term if number(term) < 0 else term,
+    ("abs", 1): lambda term: abs(number(term)),
     ("element", 2): element,
     ("hd", 1): part_of_list(0),
     ("tl", 1): part_of_list(1),
@@ -537,9 +537,11 @@ def keeps_key(spec: Any, keypos: int) -> bool:
 def clause_keeps_key(head: Any, body: Any, keypos: int) -> bool:
     if len(body) != 1:
         return False
+    if body[0] is OBJECT:
+        return True
+    if not is_tuple(body[0]):
+        return False
     match body[0]:
-        case expression if expression is OBJECT:
-            return True
         case (result,) if is_tuple(result):
             constant = False
         case (function, result) if function is CONST:
