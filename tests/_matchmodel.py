@@ -46,7 +46,8 @@ class Failed(Exception):
 
 
 class Unrepresentable(Exception):
-    """A result that Erlang has and Python has not: a map with a list as a key, or with 1 and 1.0."""
+    """There is no saying: a result that Python has no value for (a map with a list as a key, or with 1 and 1.0), or an
+    operation on what ETS has no value for (NaN, infinity, reference terms)."""
 
 
 def kind(term: Any) -> str:
@@ -157,6 +158,26 @@ def finite(value: float) -> float:
     return value
 
 
+def order(a: Any, b: Any) -> int:
+    """-1, 0 or 1, in the term order."""
+    if not (is_in_ets(a) and is_in_ets(b)):
+        raise Unrepresentable
+    return compare(a, b)
+
+
+def is_in_ets(term: Any) -> bool:
+    match term:
+        case float():
+            return math.isfinite(term)
+        case tuple() | list():
+            return all(map(is_in_ets, term))
+        case ImproperList():
+            return is_in_ets(term.items) and is_in_ets(term.tail)
+        case dict():
+            return all(map(is_in_ets, term.items()))
+    return kind(term) not in ("object", "extension")
+
+
 def as_float(term: Any) -> float:
     try:
         return finite(float(number(term)))
@@ -167,6 +188,8 @@ def as_float(term: Any) -> float:
 def number(term: Any) -> Any:
     if not is_number(term):
         raise Failed
+    if isinstance(term, float) and not math.isfinite(term):
+        raise Unrepresentable
     return term
 
 
@@ -310,7 +333,7 @@ def is_kind(*kinds: str) -> Callable[[Any], bool]:
 
 
 def compared(holds: Callable[[int, int], bool]) -> Callable[[Any, Any], bool]:
-    return lambda a, b: holds(compare(a, b), 0)
+    return lambda a, b: holds(order(a, b), 0)
 
 
 FUNCTIONS: Final[dict[tuple[str, int], Callable[..., Any]]] = {
@@ -338,8 +361,8 @@ FUNCTIONS: Final[dict[tuple[str, int], Callable[..., Any]]] = {
     ("length", 1): length,
     ("map_get", 2): map_get,
     ("map_size", 1): lambda term: len(wants("map", term)),
-    ("max", 2): lambda a, b: b if compare(a, b) < 0 else a,
-    ("min", 2): lambda a, b: b if compare(a, b) > 0 else a,
+    ("max", 2): lambda a, b: b if order(a, b) < 0 else a,
+    ("min", 2): lambda a, b: b if order(a, b) > 0 else a,
     ("node", 1): node_of,
     ("round", 1): rounded(half_away_from_zero),
     ("ceil", 1): rounded(math.ceil),

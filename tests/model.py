@@ -55,6 +55,8 @@ class Ordered:
         return hash(_termmodel.rank(self.key))  # as fine as it can simply be
 
     def __lt__(self, other: "Ordered") -> bool:
+        if type(self.key) is type(other.key) is int:  # the same, sooner
+            return bool(self.key < other.key)
         return _termmodel.compare(self.key, other.key) < 0
 
 
@@ -155,6 +157,7 @@ class Model:
         self.deadlines: dict[Any, int] = {}
         self.ghosts: set[Any] = set()
         self.fixations = 0
+        self.closed = 0  # how often rows of a bag may have moved up, so that cursors may miss or repeat some
         self.dropped = False
 
     # ---- the steps of which everything is made
@@ -199,6 +202,7 @@ class Model:
 
     def _erase(self, place: Any, unwanted: Callable[[Row], bool] = lambda row: True) -> None:
         """Of what stands at `place`."""
+        self.closed += self.bag and not self.fixations
         held = zip(self.rows.get(place, []), self.serials.get(place, []), strict=True)
         left = [(row, serial) for row, serial in held if not unwanted(row)]
         if left:
@@ -441,7 +445,49 @@ class Model:
         self.fixations = max(0, self.fixations + (1 if fix else -1))
         if not self.fixations:
             self.ghosts.clear()
+            self.closed += self.bag
         return True
+
+    # ---- ranges of an ordered table; None is no bound
+
+    def _places(self, minimum: Any, maximum: Any, inclusive: tuple[bool, bool], reverse: bool = False) -> list[Any]:
+        self._alive()
+        if not self.ordered:
+            raise BadArgument(f"a {self.type} has no order", cause="table_type")
+        bounds = [None if bound is None else self._place(bound) for bound in (minimum, maximum)]
+        return list(self.rows.irange(*bounds, inclusive, reverse))
+
+    def irange(
+        self,
+        minimum: Any = None,
+        maximum: Any = None,
+        inclusive: tuple[bool, bool] = (True, True),
+        reverse: bool = False,
+    ) -> list[Row]:
+        return copied([self.rows[place][0] for place in self._places(minimum, maximum, inclusive, reverse)])
+
+    def count_range(self, minimum: Any = None, maximum: Any = None, inclusive: tuple[bool, bool] = (True, True)) -> int:
+        return len(self._places(minimum, maximum, inclusive))
+
+    def delete_range(
+        self, minimum: Any = None, maximum: Any = None, inclusive: tuple[bool, bool] = (True, True)
+    ) -> int:
+        places = self._places(minimum, maximum, inclusive)
+        for place in places:
+            self._erase(place)
+        return len(places)
+
+    def rank(self, key: Any) -> int:
+        self._places(None, None, (True, True))
+        return self.rows.bisect_left(self._place(key))
+
+    def at(self, index: Any) -> Row:
+        places = self._places(None, None, (True, True))
+        if not is_integer(index):
+            raise BadType(f"an index is an integer, not {index!r}")
+        if not -len(places) <= index < len(places):
+            raise BadPosition(f"there is no row {index}", cause="position")
+        return copied(self.rows[places[index]][0])
 
     # ---- match and select (without a limit: the list of all results; with one: results and a cursor)
 
@@ -463,7 +509,7 @@ class Model:
 
     def select_count(self, spec: Any) -> int:
         self._check_spec(spec)
-        return sum(result == (True,) and result[0] is True for *_, result in self._results(Select(spec)))
+        return sum(result is True for *_, (result,) in self._results(Select(spec)))
 
     def select_delete(self, spec: Any) -> int:
         self._check_spec(spec)
@@ -558,6 +604,10 @@ class Model:
         return self._got(rows) if rows else default[0]
 
     def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, slice):
+            down = key.step == -1
+            bounds = (key.stop, key.start, (False, True)) if down else (key.start, key.stop, (True, False))
+            return self.irange(*bounds, reverse=down)
         if not self.member(key):
             raise BadKey(f"no row with the key {key!r}", cause="badkey")
         return self.get(key)
@@ -570,7 +620,10 @@ class Model:
         self.insert(row)
 
     def __delitem__(self, key: Any) -> None:
-        self.pop(key)
+        if isinstance(key, slice):
+            self.delete_range(key.start, key.stop, (True, False))
+        else:
+            self.pop(key)
 
     def __contains__(self, key: Any) -> bool:
         return self.member(key)

@@ -23,6 +23,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
+from _doors import from_one
 from _erlang import Erlang, erlangs_zeros, items
 from _script import Call, Judge, Player, script, shortest
 from _support import effort
@@ -40,13 +41,6 @@ CAUSES_LEFT_OUT: Final = frozenset({"update_element"})
 # ---- the same call in Erlang's words
 
 
-def from_one(step: Any) -> Any:
-    """A step or pair with its position counted from 1."""
-    if isinstance(step, tuple) and step and isinstance(step[0], int):
-        return (step[0] + 1, *step[1:])
-    return step
-
-
 def erlangs_call(call: tuple[Any, ...]) -> Any:
     match call:
         case ("chunk", number, name, *args):
@@ -55,15 +49,8 @@ def erlangs_call(call: tuple[Any, ...]) -> Any:
             return (Atom("more"), start, to)
         case ("drain", name, *args):
             return (Atom("drain"), Atom(name), args)
-        case ("lookup_element", key, position):
-            return (Atom("lookup_element"), [key, position + 1])
-        case ("update_counter" | "update_element" as name, key, what, *default):
-            return (
-                Atom(name),
-                [key, list(map(from_one, what)) if isinstance(what, list) else from_one(what), *default],
-            )
         case (name, *args):
-            return (Atom(name), args)
+            return (Atom(name), from_one(name, args))
     raise AssertionError(call)
 
 
