@@ -281,6 +281,7 @@ class StreamClient(Client, asyncio.BufferedProtocol):
         self.choked = False  # asyncio holds more than WRITE_BYTES
         self.paused = False  # we have stopped reading
         self.peer_ended = False
+        self.lost = False  # there is no connection any more
         self.scheduled = False
         sock = transport.get_extra_info("socket")
         if not unix:
@@ -311,7 +312,10 @@ class StreamClient(Client, asyncio.BufferedProtocol):
         self._go_on()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.end()
+        """What has arrived is carried out, although nobody reads the replies."""
+        self.lost, self.choked = True, False
+        self.conn.deafen()
+        self._go_on()
 
     # -- reading and writing
 
@@ -351,8 +355,10 @@ class StreamClient(Client, asyncio.BufferedProtocol):
         if self.ended:
             return
         self._send()
-        if state == _wire.CLOSING or (state == _wire.NEED_DATA and self.peer_ended):
-            if self.conn.output_size() == 0:
+        if state == _wire.CLOSING or (state == _wire.NEED_DATA and (self.peer_ended or self.lost)):
+            if self.lost:
+                self.end()
+            elif self.conn.output_size() == 0:
                 self.transport.close()  # after what asyncio still holds
             return
         slow = state == _wire.FULL and self.choked

@@ -215,6 +215,33 @@ def test_requests_that_came_before_the_end_are_carried_out(meet: Meet) -> None:
     assert b("ETS.LEN", public) == 1
 
 
+@pytest.mark.skipif("native" not in IO_KINDS, reason="asyncio gives up what it has not read")
+@pytest.mark.parametrize("end", ["close", "reset"])
+@pytest.mark.parametrize("cold", [False, True])
+def test_nobody_reading_the_replies_changes_nothing(end: str, cold: bool) -> None:
+    """A client that leaves without reading megabytes of replies: the last of its requests is carried out, too.
+
+    They are few enough bytes to have arrived when it leaves; what is still on its way is lost with the connection.
+    """
+    with tsunami_server("--io", "native") as server, Person(server) as b:
+        table, done = b.new(), b.new()
+        for n in range(100):
+            b("ETS.INSERT", table, n, "x" * (20_000 if cold else 1000))
+        for _ in range(5):
+            a = Person(server)
+            many = request("ETS.FIRSTLOOKUP", table) if cold else request("ETS.MLOOKUP", table, *range(100))
+            a.send(
+                many * (500 if cold else 40)
+                + request("ETS.INSERT", done, a.id)
+                + request("ETS.NEW", f"left {a.id}", "HEIR", b.id, 1)
+            )
+            getattr(a, end)()
+            assert b.reply() == [b"ETS-TRANSFER", [f"left {a.id}".encode(), a.id, 1]]
+            assert b("ETS.MEMBER", done, a.id) == 1
+            words = f"id={a.id} "
+            wait_until(lambda words=words: words not in str(b("CLIENT", "LIST")), "it is forgotten")
+
+
 @pytest.mark.parametrize("end", ["close", "reset"])
 def test_an_heir_gets_the_table_and_is_told_once(meet: Meet, end: str) -> None:
     a, heir = meet(), meet()

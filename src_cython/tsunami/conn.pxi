@@ -19,6 +19,7 @@
 #    hundred bytes each. While its bytes are in the plane's shared buffer (`borrowed`), the connection is inside one
 #    call; what is left is moved to a buffer of its own before that call returns.
 # 3. Output that is unsent: out.data[sent..len).
+# 4. A connection whose peer is gone is deaf: it has no output. What had arrived before is carried out all the same.
 
 cdef extern from *:
     """
@@ -79,6 +80,7 @@ cdef struct conn_t:
     bint closing
     bint cold                   # a cold command stands first
     bint borrowed               # input.data is the plane's
+    bint deaf                   # nobody will read the replies
     bint hungry                 # all that has come is answered, but for a request that is incomplete
     # -- of the selector that has adopted the connection
     int fd
@@ -168,6 +170,11 @@ cdef void conn_pack(conn_t* c) noexcept nogil:
         memmove(c.out.data, c.out.data + c.sent, conn_unsent(c))
         c.out.len -= c.sent
         c.sent = 0
+
+cdef inline void conn_hush(conn_t* c) noexcept nogil:
+    """The output of a deaf connection is forgotten."""
+    if ts_unlikely(c.deaf) and conn_unsent(c):
+        conn_sent(c, conn_unsent(c))
 
 cdef void conn_clear(conn_t* c) noexcept nogil:
     """Forget all input and output; nothing more will be read."""
@@ -686,6 +693,7 @@ cdef class Conn:
         cdef int state
         conn_pack(&self.c)
         state = conn_run(&self.c, &self.c.out, ts_now_ns() + budget_us * 1000)
+        conn_hush(&self.c)
         conn_settle(&self.c)
         conn_limit(&self.c)
         if trash_waiting():
@@ -732,7 +740,7 @@ cdef class Conn:
         self._append(reply, resp if resp else self.c.resp)
 
     cdef int _append(self, reply, int resp) except -1:
-        if self.c.closing:
+        if self.c.closing or self.c.deaf:
             return 0
         conn_pack(&self.c)
         out_reply(&self.c.out, reply, resp)
@@ -742,6 +750,11 @@ cdef class Conn:
     def close(self):
         """Read nothing more: the next state is CLOSING, after what is still unsent."""
         self.c.closing = True
+
+    def deafen(self):
+        """Nobody will read the replies: what has arrived is still carried out, and nothing is written."""
+        self.c.deaf = True
+        conn_hush(&self.c)
 
     def take_output(self, Py_ssize_t limit=-1, /):
         """Give what is to be sent, at most `limit` bytes of it, and forget it."""

@@ -30,7 +30,9 @@
 # 2. A client that has work for us and could do it now is queued, or has been handed over.
 # 3. Pointers to clients live in the queue, in `handed` and in the kernel; drop() takes a client out of all three, and
 #    `clients` keeps the Conn alive until then. drop() never runs inside select().
-# 4. Output above the soft mark stops the commands of that client. Its requests are still received up to soft_query, so
+# 4. What a peer has sent before it went is carried out, whatever way it went: a send or recv that fails makes the client
+#    deaf, and it is served on until recv has nothing more.
+# 5. Output above the soft mark stops the commands of that client. Its requests are still received up to soft_query, so
 #    that one who sends a long pipeline before reading any reply gets through; beyond that it is not read.
 
 import os as py_os
@@ -225,6 +227,12 @@ cdef class _Selector:
             conn_clear(c)
             self._hand_over(c, S_CLOSING)
 
+    cdef void _deafen(self, conn_t* c) noexcept nogil:
+        """Nobody reads what we send. What the peer sent before it went is still received and carried out."""
+        c.deaf = True
+        c.readable = True       # until recv says that this was all
+        conn_hush(c)
+
     cdef size_t _send(self, conn_t* c, const char* data, size_t n) noexcept nogil:
         """Send what the socket takes; how much that was."""
         cdef ssize_t got
@@ -240,15 +248,18 @@ cdef class _Selector:
                 c.writable = False
                 break
             elif errno != EINTR:
-                self.p.bytes_out += done
-                self._break(c)
-                return 0
+                self._deafen(c)
+                break
         self.p.bytes_out += done
         return done
 
     cdef void _flush(self, conn_t* c) noexcept nogil:
+        cdef size_t done
+        conn_hush(c)
         if conn_unsent(c) and c.writable and not c.gone:
-            conn_sent(c, self._send(c, c.out.data + c.sent, conn_unsent(c)))
+            done = self._send(c, c.out.data + c.sent, conn_unsent(c))
+            if not c.deaf:
+                conn_sent(c, done)
 
     cdef bint _receive(self, conn_t* c) noexcept nogil:
         """One recv. False if nothing came; then `readable` is False, or the stream has ended."""
@@ -274,7 +285,9 @@ cdef class _Selector:
         if got == 0:
             c.ended = True
         elif errno != EAGAIN and errno != EWOULDBLOCK:
-            self._break(c)
+            self._deafen(c)
+            c.readable = False
+            c.ended = True
         conn_settle(c)
         return False
 
@@ -290,8 +303,8 @@ cdef class _Selector:
         else:
             o.len = 0
             state = conn_run(c, o, until)
-            sent = self._send(c, o.data, o.len) if o.len and c.writable else 0
-            if sent < o.len and not c.gone:
+            sent = self._send(c, o.data, o.len) if o.len and c.writable and not c.deaf else 0
+            if sent < o.len and not c.gone and not c.deaf:
                 out_bytes(&c.out, o.data + sent, o.len - sent)
             if o.failed or o.cap > 4 * SHARED_BYTES:
                 c.out.failed = c.out.failed or o.failed
@@ -318,7 +331,10 @@ cdef class _Selector:
                 c.hungry = False
                 conn_settle(c)          # out of the shared buffer: it is not run now
                 self._queue(c)
-            return                      # else: the edge that makes it writable queues it again
+                return
+                return
+            if not c.deaf:
+                return                  # the edge that makes it writable queues it again
         if c.readable and c.hungry:
             self._receive(c)
             if c.gone:
