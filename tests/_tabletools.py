@@ -17,9 +17,14 @@ from model import shown
 import tsunami
 from tsunami import Atom, BadArgument, BadType, TsunamiError
 
-TYPES = ("set", "bag", "duplicate_bag")
+HASHED = ("set", "bag", "duplicate_bag")
+SETS = ("set", "ordered_set")  # a key has one row
+BAGS = ("bag", "duplicate_bag")
+TYPES = (*SETS, *BAGS)
 every_type = pytest.mark.parametrize("kind", TYPES)
-every_bag = pytest.mark.parametrize("kind", TYPES[1:])
+every_hashed = pytest.mark.parametrize("kind", HASHED)
+every_set = pytest.mark.parametrize("kind", SETS)
+every_bag = pytest.mark.parametrize("kind", BAGS)
 STRESS = float(os.environ.get("TSUNAMI_STRESS", "1"))  # scales the concurrent tests
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 from _support import effort
-from _tabletools import Crew, alike, every_bag, every_type
+from _tabletools import BAGS, SETS, Crew, alike, every_bag, every_type
 from model import exact_key
 
 import tsunami
@@ -72,7 +72,7 @@ def test_readers_never_see_half_a_row(kind: str, stripes: int | None) -> None:
         chance = rng(me)
         for generation in range(1500 * ROUNDS):
             key = chance.randrange(keys)
-            if kind != "set" and generation % 10 == 0:
+            if kind in BAGS and generation % 10 == 0:
                 table.delete(key)
             table.insert(sealed(key, generation * 10 + me, chance.choice((0, 5, 20, 100, 700))))
 
@@ -297,7 +297,7 @@ def test_writers_of_different_keys_do_not_disturb_each_other(kind: str) -> None:
             match chance.randrange(5):
                 case 0 | 1 | 2:
                     table.insert(row)
-                    mine[number] = [row] if kind == "set" else [*mine.get(number, []), row]
+                    mine[number] = [row] if kind in SETS else [*mine.get(number, []), row]
                 case 3:
                     assert table.take(key) == mine.pop(number, [])
                 case 4:
@@ -349,6 +349,8 @@ def test_clear_is_one_moment(kind: str) -> None:
 @every_type
 @pytest.mark.parametrize("way", ["next", "next_lookup", "foldl", "iter", "scan"])
 def test_a_walk_among_writers_sees_each_row_that_stays_once(kind: str, way: str) -> None:
+    if (kind, way) == ("ordered_set", "scan"):
+        pytest.skip("an ordered table has no cursors that are numbers")
     table = Table(kind, stripes=4)
     stays = 400
     table.insert([sealed(("stays", key), key) for key in range(stays)])
@@ -396,7 +398,7 @@ def test_a_walk_among_writers_sees_each_row_that_stays_once(kind: str, way: str)
     def from_rows(rows: list[Row]) -> list[Any]:
         for row in rows:
             prove(row)
-        return list(dict.fromkeys(row[0] for row in rows)) if kind != "set" else [row[0] for row in rows]
+        return list(dict.fromkeys(row[0] for row in rows)) if kind in BAGS else [row[0] for row in rows]
 
     ways: dict[str, Callable[[], list[Any]]] = {
         "next": by_next,
@@ -543,7 +545,7 @@ def test_a_table_may_be_deleted_under_fire(kind: str) -> None:
                 lambda: table.first(),
                 lambda: len(table),
                 lambda: table.info(),
-                lambda: _core.scan(table, 0, 10),
+                lambda: _core.scan(table, 0, 10) if kind != "ordered_set" else None,
                 lambda: [prove(row) for row in table],
                 lambda: table.insert_many(sealed(key, me) for key in range(10)),
                 lambda: table.delete_all_objects(),
@@ -933,5 +935,5 @@ def test_everything_at_once(kind: str, stripes: int | None) -> None:
     for row in rows:
         prove(row)
     assert len(rows) == len(table)
-    if kind == "set":
+    if kind in SETS:
         assert len({exact_key(row[0]) for row in rows}) == len(rows)

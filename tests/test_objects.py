@@ -78,11 +78,11 @@ def test_rows_with_equal_objects_are_equal_and_with_others_not(kind: str) -> Non
     a, b = Thing(), Thing()
     table = Table(kind)
     table.insert([(1, a), (1, a), (1, b)])
-    assert len(table) == {"set": 1, "bag": 2, "duplicate_bag": 3}[kind]
+    assert len(table) == {"set": 1, "ordered_set": 1, "bag": 2, "duplicate_bag": 3}[kind]
     table.delete_object((1, Thing()))
-    assert len(table) == {"set": 1, "bag": 2, "duplicate_bag": 3}[kind]
+    assert len(table) == {"set": 1, "ordered_set": 1, "bag": 2, "duplicate_bag": 3}[kind]
     table.delete_object((1, b))
-    assert [row[1] is a for row in table.lookup(1)] == {"set": [], "bag": [True], "duplicate_bag": [True, True]}[kind]
+    assert [row[1] is a for row in table.lookup(1)] == [True] * {"bag": 1, "duplicate_bag": 2}.get(kind, 0)
 
 
 # ---- released in time
@@ -237,6 +237,8 @@ READS: dict[str, Callable[[Table], object]] = {
 @every_type
 @pytest.mark.parametrize("how", READS)
 def test_a_decoder_that_fails_comes_out_and_keeps_nothing(kind: str, how: str) -> None:
+    if (kind, how) == ("ordered_set", "scan"):
+        pytest.skip("an ordered table has no cursors that are numbers")
     table = Table(kind, stripes=1)
     thing = Thing()
     table.insert([(1, thing, Moody()), (2, thing)])

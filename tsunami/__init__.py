@@ -63,7 +63,7 @@ from tsunami.querytext import QueryError
 __version__ = "0.1.0"
 
 Row: TypeAlias = tuple[object, ...]
-TableType: TypeAlias = Literal["set", "bag", "duplicate_bag"]
+TableType: TypeAlias = Literal["set", "ordered_set", "bag", "duplicate_bag"]
 Protection: TypeAlias = Literal["public", "protected", "private"]
 
 __all__ = [

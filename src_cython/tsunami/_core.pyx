@@ -20,6 +20,7 @@ include "table.pxi"
 include "table_rows.pxi"
 include "table_whole.pxi"
 include "table_hash.pxi"
+include "table_tree.pxi"
 include "match.pxi"
 
 if not match_init():

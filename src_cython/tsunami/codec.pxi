@@ -995,7 +995,7 @@ cdef inline bint key_serves(PyObject* key, cell_t c) noexcept:
     """A row was found by `key`: can the key itself be given back for its cell? Where nobody can tell it from a copy."""
     cdef PyTypeObject* type_ = Py_TYPE(key)
     if type_ == &PyLong_Type:
-        return True
+        return cell_is_int(c) or term_kind(c) == K_BIG          # an ordered table finds 1.0 by 1
     if type_ == &PyUnicode_Type:
         return term_is_text(c)
     return type_ == &PyBytes_Type and not term_is_text(c)

@@ -528,9 +528,9 @@ cdef const methods_t* methods_for(object type) except NULL:
         if str(type) == "duplicate_bag":
             return &duplicate_bag_methods
         if str(type) == "ordered_set":
-            raise BadArgument("type='ordered_set' is not there yet; types are 'set', 'bag', 'duplicate_bag'")
-        raise BadArgument(f"type={shown(type)}: types are 'set', 'bag', 'duplicate_bag'")
-    raise BadType(f"type={shown(type)}: a str; types are 'set', 'bag', 'duplicate_bag'")
+            return &ordered_methods
+        raise BadArgument(f"type={shown(type)}: types are 'set', 'ordered_set', 'bag', 'duplicate_bag'")
+    raise BadType(f"type={shown(type)}: a str; types are 'set', 'ordered_set', 'bag', 'duplicate_bag'")
 
 cdef uint32_t stripes_chosen() except 0:
     import os
@@ -558,9 +558,10 @@ cdef inline PyObject* list_share(object o) noexcept:
 cdef class Table:
     """A table of rows: tuples, found by the element at `keypos`.
 
-    type: "set" (a key has one row), "bag" (a key has different rows), "duplicate_bag" (also equal ones).
+    type: "set" (a key has one row), "ordered_set" (the same, in term order, and keys are equal by value: 1 and 1.0 are
+    one), "bag" (a key has different rows), "duplicate_bag" (also equal ones).
     keypos: position of the key in a row, from 0. stripes: into how many the table is cut, each with a lock of its own
-    (the next power of two is taken; by default the engine chooses by the number of processors).
+    (the next power of two is taken; by default the engine chooses by the number of processors). An ordered_set has one.
 
     Rows are copied in and copied out: changing a list after it was inserted changes nothing in the table. All methods
     may be called from any thread; each is atomic. Positions count from 0. ETS: new/2.
@@ -607,13 +608,13 @@ cdef class Table:
         if not 0 <= keypos < 1 << 24:
             raise BadArgument(f"keypos={shown(keypos)}: a position is an integer from 0 on, below {1 << 24}")
         if stripes is None:
-            wanted = stripes_chosen()
+            wanted = stripes_chosen() if not methods.ordered else 1
         elif not is_integer(stripes):
             raise BadType(f"stripes={shown(stripes)}: an integer from 1 on")
         elif not 1 <= stripes <= 1 << STRIPES_MAX_BITS:
             raise BadArgument(f"stripes={shown(stripes)}: an integer from 1 to {1 << STRIPES_MAX_BITS}")
         else:
-            wanted = stripes
+            wanted = stripes if not methods.ordered else 1
         if methods != &set_methods or keypos != 0 or bits_for(wanted) != self.t.stripe_bits:
             t = table_open(methods, keypos, bits_for(wanted))
             if t == NULL:
@@ -637,7 +638,13 @@ cdef class Table:
                 table_release(self.t)
 
     cdef str label(self):
-        return f"table {str(self._name)!r}" if self._name is not None else f"the unnamed table {self.t.id}"
+        cdef object name = self.name_now()
+        return f"table {str(name)!r}" if name is not None else f"the unnamed table {self.t.id}"
+
+    cdef object name_now(self):
+        """Another thread may be renaming the table."""
+        with cython.critical_section(self):
+            return self._name
 
     # -- reference terms
 
@@ -700,10 +707,10 @@ cdef class Table:
     def insert(self, rows, /):
         """Insert a row, or all rows of a list (or another iterable) in one step: nobody sees some without the others.
 
-        In a set a row with the same key is replaced (of several in one list the last one stays); a bag takes no row
-        that it has already; a duplicate_bag takes all. Returns True. O(1) a row. Raises BadType or BadArgument for
-        what is no row (a tuple that reaches to the key), and leaves the table as it was.
-        ETS: insert/2.
+        In a set or ordered_set a row with the same key is replaced, key included (of several in one list the last
+        stays); a bag takes no row that it has already; a duplicate_bag takes all. Returns True. O(1) a row, O(log n) in
+        an ordered_set. Raises BadType or BadArgument for what is no row (a tuple that reaches to the key), and leaves
+        the table as it was. ETS: insert/2.
 
         >>> t = Table()
         >>> t.insert([(1, "one"), (2, "two")])
@@ -824,16 +831,29 @@ cdef class Table:
         return total
 
     cdef int put_batch(self, batch_t* b) except -1:
-        """Put the rows of a batch one by one, with their buckets loaded ahead; then empty it."""
+        """Put the rows of a batch one by one, with their buckets loaded ahead (in an ordered table in one step); then
+        empty it."""
         cdef probe_t p
+        cdef const uint64_t* rows[64]
         cdef size_t i
         cdef int st = ST_OK
+        if self.t.methods.put_many != NULL:
+            for i in range(b.n):
+                rows[i] = <const uint64_t*>(b.buf.data + b.starts[i])
+            if b.n > 0:
+                st = self.t.methods.put_many(self.t, rows, b.n, False)
+            return self.batch_done(b, st)
         for i in range(b.n):
             row_probe(<const uint64_t*>(b.buf.data + b.starts[i]), self.t.keypos, &p)
             table_prefetch(self.t, &p)
         for i in range(b.n):
             if st == ST_OK:
                 st = self.t.methods.put(self.t, <const uint64_t*>(b.buf.data + b.starts[i]), 0)
+        return self.batch_done(b, st)
+
+    cdef int batch_done(self, batch_t* b, int st) noexcept:
+        """Empty it."""
+        cdef size_t i
         for i in range(b.n):
             row_each_object(b.objects, <const uint64_t*>(b.buf.data + b.starts[i]), object_release)
         b.n = 0
@@ -952,7 +972,7 @@ cdef class Table:
         what: an increment for the element behind the key; or (pos, increment); or
         (pos, increment, threshold, value): if the sum goes beyond the threshold, the element becomes value; or a list
         of such tuples, which see each other's results: all of them or none.
-        default: the row to start from if the key is absent; its key element is replaced. Type set only.
+        default: the row to start from if the key is absent; its key element is replaced. Not for bags.
         Raises BadKey (absent, no default), BadPosition, BadArgument (no integer). ETS: update_counter/3,4.
 
         >>> t = Table()
@@ -1064,7 +1084,7 @@ cdef class Table:
     def update_element(self, key, what, default=None, /):
         """Replace elements of a row in one step. Returns whether the key was there (always True with a default row).
 
-        what: (pos, value) or a list of such pairs, all of them or none. Type set only.
+        what: (pos, value) or a list of such pairs, all of them or none. Not for bags.
         Raises BadPosition, BadArgument. ETS: update_element/3,4.
 
         >>> t = Table()
@@ -1257,7 +1277,7 @@ cdef class Table:
 
     cdef list lookup_block(self, tuple keys):
         """lookup_many of keys that stand still: sixteen are packed and their buckets loaded, then their rows, then all
-        are read."""
+        are read. In an ordered table the searches of sixteen go side by side."""
         cdef packed_key_t[16] packed
         cdef uint64_t[64] home
         cdef size_t total = PyTuple_GET_SIZE(keys), base = 0, n, i
@@ -1265,6 +1285,10 @@ cdef class Table:
         cdef list out = PyList_New(total)
         cdef bint far = table_len(self.t) > 50000       # do not fit into the core's own caches
         cdef int st
+        while self.t.methods.ordered and base < total:
+            n = min(total - base, <size_t>FIND_MANY)
+            lookup_ordered(self, items + base, n, out, base)
+            base += n
         while base < total:
             n = 0
             try:
@@ -1398,8 +1422,8 @@ cdef class Table:
         return found[0][self.t.keypos]
 
     def first(self):
-        """The first key of a walk; END_OF_TABLE if the table is empty. Hash tables walk in the order of their hashes.
-        ETS: first/1.
+        """The first key of a walk, in an ordered_set the smallest; END_OF_TABLE if the table is empty. Hash tables walk
+        in the order of their hashes. ETS: first/1.
 
         >>> t = Table()
         >>> t.first() is END_OF_TABLE, t.insert((1,)), t.first()
@@ -1408,7 +1432,7 @@ cdef class Table:
         return self.walk(_missing, 1, False)
 
     def last(self):
-        """The last key; in hash tables the same as first. ETS: last/1.
+        """The last key of an ordered_set; in hash tables the same as first. ETS: last/1.
 
         >>> Table().last()
         Atom('$end_of_table')
@@ -1416,8 +1440,9 @@ cdef class Table:
         return self.walk(_missing, 0, False)
 
     def next(self, key, /):
-        """The key after this one in a walk; END_OF_TABLE after the last. The key must be in the table, or have been
-        deleted while the table is fixed (BadKey). ETS: next/2.
+        """The key after this one in a walk; END_OF_TABLE after the last. In an ordered_set this is the smallest key
+        that is greater, whether the given one is there or not, O(log n). Else the key must be in the table, or have
+        been deleted while the table is fixed (BadKey). ETS: next/2.
 
         >>> t = Table()
         >>> t.insert((1,)), t.next(1) is END_OF_TABLE
@@ -1426,7 +1451,8 @@ cdef class Table:
         return self.walk(key, 1, False)
 
     def prev(self, key, /):
-        """The key before this one; in hash tables the same as next. ETS: prev/2.
+        """The key before this one in an ordered_set, the greatest that is smaller; in hash tables the same as next.
+        ETS: prev/2.
 
         >>> t = Table()
         >>> t.insert((1,)), t.prev(1) is END_OF_TABLE
@@ -1457,7 +1483,7 @@ cdef class Table:
 
     def slot(self, index, /):
         """The rows of a slot: from 0 upwards every row comes exactly once, until END_OF_TABLE; beyond, BadArgument.
-        ETS: slot/2.
+        Slot i of an ordered_set is the i-th row, O(log n). ETS: slot/2.
 
         >>> t = Table()
         >>> t.insert((1,)), t.slot(0), t.slot(1) is END_OF_TABLE
@@ -1499,13 +1525,13 @@ cdef class Table:
             st = self.t.methods.sweep(self.t, &at, 0, budget, rows_sink, &rows)
         if st != ST_OK:
             rows_close(&rows)
-            raise fail(self, st, None)
+            raise fail(self, st, "a scan by a cursor")
         cursor[0] = at
         return rows_list(self, &rows)
 
     def tab2list(self):
-        """All rows as a list; rows of one key in their order. Rows that stay are in it exactly once, whatever others do
-        meanwhile. ETS: tab2list/1.
+        """All rows as a list, of an ordered_set in order; rows of one key in their order. Rows that stay are in it
+        exactly once, whatever others do meanwhile. ETS: tab2list/1.
 
         >>> t = Table()
         >>> t.insert([(1,), (2,)]), sorted(t.tab2list())
@@ -1513,6 +1539,9 @@ cdef class Table:
         """
         cdef list out = []
         cdef uint64_t cursor = 0
+        self.may(RIGHT_READ)
+        if self.t.methods.ordered:
+            return walk_list(self, None)
         while True:
             out.extend(self.scan(&cursor, knob_scan_rows))
             if cursor == 0:
@@ -1542,12 +1571,74 @@ cdef class Table:
         (True, [2, 1])
         """
         with self.fixed():
+            if self.t.methods.ordered:
+                for row in reversed(self):
+                    acc = function(row, acc)
+                return acc
             found = self.last_lookup()
             while found is not END_OF_TABLE_:
                 for row in reversed(found[1]):
                     acc = function(row, acc)
                 found = self.prev_lookup(found[0])
         return acc
+
+    # -- in order
+
+    def irange(self, minimum=None, maximum=None, inclusive=(True, True), reverse=False):
+        """Iterate over the rows of an ordered_set whose keys are between minimum and maximum, in order; None is no
+        bound.
+
+        inclusive: whether the row at the minimum, at the maximum, belongs to it. reverse: from the greatest key down.
+        Rows come in batches: the iterator holds no lock, never fails because of what others do, and never misses a key
+        that stays. O(log n) a batch. BadArgument for tables of other types.
+
+        >>> t = Table("ordered_set")
+        >>> t.insert([(n,) for n in range(10)])
+        True
+        >>> list(t.irange(3, 6)), list(t.irange(3, 6, (False, True), reverse=True))
+        ([(3,), (4,), (5,), (6,)], [(6,), (5,), (4,)])
+        """
+        return table_irange(self, minimum, maximum, inclusive, reverse)
+
+    def rank(self, key, /):
+        """How many keys of an ordered_set are smaller than this one, which need not be there. O(log n).
+
+        >>> t = Table("ordered_set")
+        >>> t.insert([("a",), ("c",)]), t.rank("a"), t.rank("b"), t.rank("c")
+        (True, 0, 1, 1)
+        """
+        return table_rank(self, key)
+
+    def at(self, index, /):
+        """The row of an ordered_set at this index of the order; from -1 down it counts from the end. O(log n).
+        BadPosition if there are not so many.
+
+        >>> t = Table("ordered_set")
+        >>> t.insert([("a",), ("c",)]), t.at(0), t.at(-1)
+        (True, ('a',), ('c',))
+        """
+        return table_at(self, index)
+
+    def count_range(self, minimum=None, maximum=None, inclusive=(True, True)):
+        """How many rows of an ordered_set are in a range of keys (see irange), at one moment. O(log n).
+
+        >>> t = Table("ordered_set")
+        >>> t.insert([(n,) for n in range(10)]), t.count_range(3, 6), t.count_range(None, 3, (True, False))
+        (True, 4, 3)
+        """
+        return table_count_range(self, minimum, maximum, inclusive)
+
+    def delete_range(self, minimum=None, maximum=None, inclusive=(True, True)):
+        """Delete the rows of an ordered_set in a range of keys (see irange) in one step. Returns how many they were.
+
+        O(log n) until nobody sees them, whatever their number; freeing them takes O(1) each, in pieces, without holding
+        others up.
+
+        >>> t = Table("ordered_set")
+        >>> t.insert([(n,) for n in range(10)]), t.delete_range(3, None), len(t)
+        (True, 7, 3)
+        """
+        return table_delete_range(self, minimum, maximum, inclusive)
 
     # -- the table itself
 
@@ -1594,7 +1685,8 @@ cdef class Table:
         if self in _keyspaces:
             raise BadArgument(f"{self.label()} cannot be renamed")
         if not self.named:
-            self._name = atom           # a name that identifies nothing
+            with cython.critical_section(self):
+                self._name = atom       # a name that identifies nothing
             return self
         text = atom.name.encode()
         p = text
@@ -1602,7 +1694,8 @@ cdef class Table:
             st = table_name(self.t, p, len(text))
             if st == ST_OK:
                 _named.pop(self._name, None)
-                self._name = atom
+                with cython.critical_section(self):
+                    self._name = atom
                 _named[atom] = self
         if st == ST_EXISTS:
             raise TableExists(f"there is a table {atom.name!r} already", cause="already_exists")
@@ -1657,7 +1750,7 @@ cdef class Table:
             return table_volatile(self.t)
         items = {
             "id": self.t.id,
-            "name": str(self._name) if self._name is not None else None,
+            "name": self.name,
             "named_table": self.named,
             "type": self.type,
             "keypos": self.t.keypos,
@@ -1699,11 +1792,12 @@ cdef class Table:
     @property
     def name(self):
         """The table's name, or None."""
-        return str(self._name) if self._name is not None else None
+        cdef object name = self.name_now()
+        return str(name) if name is not None else None
 
     @property
     def type(self):
-        """"set", "bag" or "duplicate_bag"."""
+        """"set", "ordered_set", "bag" or "duplicate_bag"."""
         return self.t.methods.name.decode()
 
     @property
@@ -1725,9 +1819,16 @@ cdef class Table:
         return self.member(key)
 
     def __iter__(self):
-        return _Rows(self)
+        return walk_of(self, None) if self.t.methods.ordered else _Rows(self)
+
+    def __reversed__(self):
+        return table_irange(self, None, None, (True, True), True)
 
     def __getitem__(self, key):
+        """The row with this key; of a bag the list of its rows. t[a:b] of an ordered_set is the list of the rows from
+        key a to before key b, t[b:a:-1] that from b down to before a."""
+        if type(key) is slice:
+            return table_slice(self, key)
         cdef list rows = self.lookup(key)
         if not rows:
             raise fail(self, ST_ABSENT, key)
@@ -1735,16 +1836,20 @@ cdef class Table:
 
     def __setitem__(self, key, row):
         self.may(RIGHT_WRITE)
+        if type(key) is slice:
+            raise BadType("t[a:b] can be read and deleted; insert() takes a list of rows")
         if not isinstance(row, tuple):
             raise BadType(f"t[{shown(key)}] = {shown(row)}: a row is a tuple, with the key at position {self.t.keypos}")
-        if len(row) <= self.t.keypos or not exact_equal(row[self.t.keypos], key):
+        if len(row) <= self.t.keypos or not keys_equal(self, row[self.t.keypos], key):
             raise BadArgument(
                 f"t[{shown(key)}] = {shown(row)}: a row is a tuple with the key at position {self.t.keypos}"
             )
         self.insert(row)
 
     def __delitem__(self, key):
-        if not self.take(key):
+        if type(key) is slice:
+            table_delete_slice(self, key)
+        elif not self.take(key):
             raise fail(self, ST_ABSENT, key)
 
     def get(self, key, default=None, /):
@@ -1776,7 +1881,7 @@ cdef class Table:
     def __repr__(self):
         if not flag_load(&self.t.alive):
             return f"<tsunami.Table {self.label()}, deleted>"
-        name = f" {str(self._name)!r}" if self._name is not None else ""
+        name = f" {self.name!r}" if self.name is not None else ""
         size = table_len(self.t)
         return f"<tsunami.Table{name} {self.type}, {size} row{'' if size == 1 else 's'}>"
 
@@ -2069,7 +2174,8 @@ cdef class _Ops:
 
 
 def commit(checks, puts, erases, /):
-    """All or nothing, isolated, over tables of type set: if every check holds, store and erase. Returns whether it did.
+    """All or nothing, isolated, over tables that are no bags: if every check holds, store and erase. Returns whether it
+    did.
 
     checks: (table, key, row or None, deadline or None): the row that must be there.
     puts: (table, row, deadline or None). erases: (table, key).
@@ -2256,3 +2362,4 @@ def _knobs(**settings):
 
 
 include "core_session.pxi"
+include "core_order.pxi"

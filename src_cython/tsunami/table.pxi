@@ -29,6 +29,16 @@ cdef struct objects_t:
     uint32_t trash_len
     size_t spent
 
+cdef struct felled_t:
+    # A tree that was cut out of a grove's: nobody finds its rows any more, and they wait to be freed.
+    tree_t tree
+    felled_t* next
+
+cdef struct grove_t:
+    arena_t arena
+    tree_t tree
+    felled_t* felled
+
 cdef struct stripe_t:
     ts_lock_t lock
     uint32_t alive
@@ -40,6 +50,7 @@ cdef struct stripe_t:
     uint64_t special        # rows that the pages alone do not free: groups, malloc blocks, rows with objects
     wheel_t* wheel
     map_t* graves           # while the table is fixed: one-element rows with the keys that were deleted
+    grove_t* grove          # ordered tables: the tree; NULL until there is a row
 
 # ---- walking
 
@@ -432,6 +443,7 @@ cdef void stripe_reset(stripe_t* s) noexcept nogil:
     s.special = 0
     s.wheel = NULL
     s.graves = NULL
+    s.grove = NULL
 
 cdef void stripe_assume(stripe_t* s, const stripe_t* other) noexcept nogil:
     """Take over what is in another stripe of the same shape: everything but the lock and alive."""
@@ -442,6 +454,7 @@ cdef void stripe_assume(stripe_t* s, const stripe_t* other) noexcept nogil:
     s.special = other.special
     s.wheel = other.wheel
     s.graves = other.graves
+    s.grove = other.grove
 
 cdef table_t* table_open(const methods_t* methods, uint32_t keypos, uint32_t stripe_bits) noexcept nogil:
     cdef table_t* t = <table_t*>calloc(1, sizeof(table_t))
