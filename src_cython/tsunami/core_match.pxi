@@ -160,3 +160,23 @@ def compare(a, b, bint exact=False, /):
         return compare_as(row[1], <const char*>row, row[2], <const char*>row, exact)
     finally:
         buf_free(&packed.buffer)
+
+
+def _spec_time(term, spec, size_t rounds, /):
+    """ns for one run of a spec on a term, cached."""
+    cdef _Programmed p = _Programmed()
+    cdef const uint64_t* row
+    cdef run_t run
+    cdef timespec t0, t1
+    cdef size_t i
+    cdef int sum = 0
+    if p.compile(term, spec, SPEC) != ST_OK:
+        return p.mistakes()
+    row = <const uint64_t*>(p.packed.buffer.data + p.packed.at)
+    run_open(&run)
+    clock_gettime(1, &t0)
+    for i in range(rounds):
+        sum += program_run(&run, p.program, row[1], <const char*>row)
+    clock_gettime(1, &t1)
+    run_close(&run)
+    return ((t1.tv_sec - t0.tv_sec) * 1e9 + (t1.tv_nsec - t0.tv_nsec)) / rounds, sum // rounds

@@ -41,6 +41,13 @@
 
 include "term_arith.pxi"
 
+cdef extern from *:
+    """
+    #define SELF      0xFFFFFFFFu      /* in b: the register itself, not an element */
+    #define CONSTANT  0x80000000u      /* in operands while compiling: the constant of that number */
+    """
+    const uint32_t SELF, CONSTANT
+
 cdef enum program_kind_t:
     SPEC = 0                   # a list of {Head, Guards, Body}
     PATTERN_BINDINGS = 1       # match/2: the list of the variables' values
@@ -104,9 +111,6 @@ cdef enum:
     REG_ROOT = 1
     REGS_MAX = 1 << 22         # beyond it a spec is nested too deep, or too large
 
-cdef const uint32_t SELF = 0xFFFFFFFF          # in b: the register itself, not an element
-cdef const uint32_t CONSTANT = 0x80000000      # in operands while compiling: the constant of that number
-
 cdef struct instr_t:
     uint16_t code
     uint16_t spare
@@ -116,11 +120,6 @@ cdef struct instr_t:
     uint32_t c
     int32_t fail               # steps forward; 0: the value is 'EXIT'
     uint64_t imm
-
-cdef extern from *:
-    """
-    _Static_assert(2 + 2 + 4 * 4 + 4 + 8 == 32, "an instruction is half a cache line");
-    """
 
 # What OP_BUILD and OP_MAP build from, in the order in which it is written.
 cdef struct token_t:

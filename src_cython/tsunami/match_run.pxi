@@ -870,66 +870,123 @@ cdef int run_stop_early(const instr_t* op, val_t* regs) noexcept nogil:
     return ST_OK if c == cell_atom(ATOM_TRUE) or c == cell_atom(ATOM_FALSE) else ST_BADARG
 
 
+cdef inline cell_t place_cell(const instr_t* op, const val_t* regs) noexcept nogil:
+    """The cell at the instruction's place; its base is the register's."""
+    return regs[op.a].c if op.b == SELF else (<const cell_t*>regs[op.a].base)[1 + op.b]
+
+
 cdef inline void enter(val_t* dst, cell_t c, const char* base) noexcept nogil:
     """A container as a register: its base is its body, so that elements are near."""
     dst.c = c & ~OFFSET_MASK
     dst.base = cell_at(c, base)
 
 
-cdef int program_run(run_t* r, const program_t* p, cell_t term, const char* base) noexcept nogil:
-    """One term through the program. R_VALUE: r.cell and r.base, which are good until the next run, and as long as the
-    term is."""
-    cdef const instr_t* op
-    cdef val_t* regs
+cdef int order_far(const instr_t* op, const val_t* regs) noexcept nogil:
+    """The order of the place, which is no small integer, against imm, which is one. Out of the way of run_near."""
+    return compare_as(place_cell(op, regs), regs[op.a].base, op.imm, NULL, False)
+
+
+cdef bint holds_far(const instr_t* op, val_t* regs) noexcept nogil:
+    """The tests of heads and guards that take longer."""
+    cdef const char* base = regs[op.a].base
+    cdef const val_t* other
+    cdef cell_t c, d
+    cdef int code = op.code
+    if code == OP_EQUAL or code == OP_UNLIKE:
+        other = &regs[op.c]
+        return term_equal(place_cell(op, regs), base, other.c, other.base) == (code == OP_EQUAL)
+    if code == OP_IF_ORDER:
+        return order_bit(&regs[op.a], &regs[op.c]) & op.imm
+    if code == OP_AGAIN:
+        other = &regs[op.dst]
+        d = other.c if op.c == SELF else (<const cell_t*>other.base)[1 + op.c]
+        return term_equal(place_cell(op, regs), base, d, other.base)
+    if code == OP_KEYED:
+        return map_value(&regs[op.a], &regs[op.c], &regs[op.dst])
+    c = place_cell(op, regs)
+    if code == OP_MAPPED:
+        if (c & 0xFF) != LOW_MAP or cell_length(c) < 2 * <size_t>op.c:
+            return False
+    elif ((c & 0xFF) != LOW_LIST or cell_length(c) < op.c) and ((c & 0xFF) != LOW_IMPROPER or cell_length(c) <= op.c):
+        return False                                           # OP_LISTED
+    enter(&regs[op.dst], c, base)
+    return True
+
+
+cdef int run_far(run_t* r, const instr_t** at) noexcept nogil:
+    """One instruction that is none of run_near's: go on to the next. ST_OK or ST_NO_MEMORY."""
+    cdef const instr_t* op = at[0]
     cdef val_t value
+    cdef int status
+    if op.code < OP_LOAD and op.code != OP_REST:
+        at[0] += 1 if holds_far(op, r.regs) else op.fail
+        return ST_OK
+    if op.code == OP_ANDALSO or op.code == OP_ORELSE:
+        status = run_stop_early(op, r.regs)
+    elif op.code == OP_REST:
+        status = list_rest(&r.heap, &r.regs[op.a], op.c, &r.regs[op.dst])
+    else:
+        status = run_value(r, op, &value)
+        if status == ST_OK:
+            r.regs[op.dst] = value
+    if status == ST_NO_MEMORY:
+        return status
+    at[0] += 1
+    if status == ST_STOP:
+        at[0] = op + op.c
+    elif status != ST_OK:
+        run_failed(r, op, at)
+    return ST_OK
+
+
+cdef void run_failed(run_t* r, const instr_t* op, const instr_t** at) noexcept nogil:
+    """The instruction has failed: to the next clause, or its value is 'EXIT'."""
+    if op.fail:
+        at[0] = op + op.fail
+        return
+    give_cell(&r.regs[op.dst], NAMED[NAMED_EXIT])
+    if op.code == OP_ANDALSO or op.code == OP_ORELSE:
+        at[0] = op + op.c
+
+
+cdef int run_near(run_t* r, const instr_t* op, val_t* regs) noexcept nogil:
+    """The loop, with the instructions that decide most rows; they call nothing."""
     cdef cell_t c
     cdef bint holds
-    cdef int status
-    if ts_unlikely(r.program != p):
-        if run_prepare(r, p) != ST_OK:
-            return R_NO_MEMORY
-    if r.heap.chunk != NULL:
-        heap_reset(&r.heap)
-    op = p.ops
-    regs = r.regs
-    regs[REG_ROW].c = term
-    regs[REG_ROW].base = base
     while True:
-        base = regs[op.a].base
         if op.code == OP_BOX:
-            c = regs[op.a].c if op.b == SELF else (<const cell_t*>base)[1 + op.b]
+            c = place_cell(op, regs)
             holds = (c & ~OFFSET_MASK) == op.imm
             if holds:
-                enter(&regs[op.dst], c, base)
+                enter(&regs[op.dst], c, regs[op.a].base)
         elif op.code == OP_IS:
-            c = regs[op.a].c if op.b == SELF else (<const cell_t*>base)[1 + op.b]
-            holds = c == op.imm
+            holds = place_cell(op, regs) == op.imm
         elif op.code == OP_IS_INLINE:
-            c = regs[op.a].c if op.b == SELF else (<const cell_t*>base)[1 + op.b]
-            holds = (c & ~TEXT_MARK) == op.imm
-        elif op.code == OP_IF_MORE:
-            c = regs[op.a].c if op.b == SELF else (<const cell_t*>base)[1 + op.b]
-            holds = <int64_t>c > <int64_t>op.imm if not (c & 1) else compare_as(c, base, op.imm, NULL, False) > 0
-        elif op.code == OP_IF_LESS:
-            c = regs[op.a].c if op.b == SELF else (<const cell_t*>base)[1 + op.b]
-            holds = <int64_t>c < <int64_t>op.imm if not (c & 1) else compare_as(c, base, op.imm, NULL, False) < 0
-        elif op.code == OP_IF_NOT_MORE:
-            c = regs[op.a].c if op.b == SELF else (<const cell_t*>base)[1 + op.b]
-            holds = <int64_t>c <= <int64_t>op.imm if not (c & 1) else compare_as(c, base, op.imm, NULL, False) <= 0
-        elif op.code == OP_IF_NOT_LESS:
-            c = regs[op.a].c if op.b == SELF else (<const cell_t*>base)[1 + op.b]
-            holds = <int64_t>c >= <int64_t>op.imm if not (c & 1) else compare_as(c, base, op.imm, NULL, False) >= 0
-        elif op.code == OP_IF_EVEN:
-            c = regs[op.a].c if op.b == SELF else (<const cell_t*>base)[1 + op.b]
-            holds = c == op.imm if not (c & 1) else compare_as(c, base, op.imm, NULL, False) == 0
-        elif op.code == OP_IF_ODD:
-            c = regs[op.a].c if op.b == SELF else (<const cell_t*>base)[1 + op.b]
-            holds = c != op.imm if not (c & 1) else compare_as(c, base, op.imm, NULL, False) != 0
+            holds = (place_cell(op, regs) & ~TEXT_MARK) == op.imm
         elif op.code == OP_IF_KIND:
-            c = regs[op.a].c if op.b == SELF else (<const cell_t*>base)[1 + op.b]
-            holds = op.imm >> KIND_OF_LOW[c & 0xFF] & 1
+            holds = op.imm >> KIND_OF_LOW[place_cell(op, regs) & 0xFF] & 1
+        elif op.code == OP_IF_MORE:
+            c = place_cell(op, regs)
+            holds = <int64_t>c > <int64_t>op.imm if cell_is_int(c) else order_far(op, regs) > 0
+        elif op.code == OP_IF_LESS:
+            c = place_cell(op, regs)
+            holds = <int64_t>c < <int64_t>op.imm if cell_is_int(c) else order_far(op, regs) < 0
+        elif op.code == OP_IF_NOT_MORE:
+            c = place_cell(op, regs)
+            holds = <int64_t>c <= <int64_t>op.imm if cell_is_int(c) else order_far(op, regs) <= 0
+        elif op.code == OP_IF_NOT_LESS:
+            c = place_cell(op, regs)
+            holds = <int64_t>c >= <int64_t>op.imm if cell_is_int(c) else order_far(op, regs) >= 0
+        elif op.code == OP_IF_EVEN:
+            c = place_cell(op, regs)
+            holds = c == op.imm if cell_is_int(c) else order_far(op, regs) == 0
+        elif op.code == OP_IF_ODD:
+            c = place_cell(op, regs)
+            holds = c != op.imm if cell_is_int(c) else order_far(op, regs) != 0
         elif op.code == OP_IF_TRUE:
             holds = regs[op.a].c == cell_atom(ATOM_TRUE)
+        elif op.code == OP_FAIL:
+            holds = False
         elif op.code == OP_RET_TRUE:
             return R_TRUE
         elif op.code == OP_RET_ROW:
@@ -938,57 +995,23 @@ cdef int program_run(run_t* r, const program_t* p, cell_t term, const char* base
             return R_NO
         elif op.code == OP_RET:
             r.cell = regs[op.a].c
-            r.base = base
+            r.base = regs[op.a].base
             return R_TRUE if r.cell == cell_atom(ATOM_TRUE) else R_VALUE
-        elif op.code == OP_FAIL:
-            holds = False
-        elif op.code == OP_EQUAL or op.code == OP_UNLIKE:
-            c = regs[op.a].c if op.b == SELF else (<const cell_t*>base)[1 + op.b]
-            holds = term_equal(c, base, regs[op.c].c, regs[op.c].base) == (op.code == OP_EQUAL)
-        elif op.code == OP_AGAIN:
-            c = regs[op.a].c if op.b == SELF else (<const cell_t*>base)[1 + op.b]
-            value.base = regs[op.dst].base
-            value.c = regs[op.dst].c if op.c == SELF else (<const cell_t*>value.base)[1 + op.c]
-            holds = term_equal(c, base, value.c, value.base)
-        elif op.code == OP_LISTED:
-            c = regs[op.a].c if op.b == SELF else (<const cell_t*>base)[1 + op.b]
-            holds = ((c & 0xFF) == LOW_LIST and cell_length(c) >= op.c
-                     or (c & 0xFF) == LOW_IMPROPER and cell_length(c) > op.c)
-            if holds:
-                enter(&regs[op.dst], c, base)
-        elif op.code == OP_MAPPED:
-            c = regs[op.a].c if op.b == SELF else (<const cell_t*>base)[1 + op.b]
-            holds = (c & 0xFF) == LOW_MAP and cell_length(c) >= 2 * <size_t>op.c
-            if holds:
-                enter(&regs[op.dst], c, base)
-        elif op.code == OP_KEYED:
-            holds = map_value(&regs[op.a], &regs[op.c], &value)
-            regs[op.dst] = value if holds else regs[op.a]
-        elif op.code == OP_IF_ORDER:
-            holds = order_bit(&regs[op.a], &regs[op.c]) & op.imm
-        elif op.code == OP_REST or op.code == OP_ANDALSO or op.code == OP_ORELSE:
-            if op.code == OP_REST:
-                status = list_rest(&r.heap, &regs[op.a], op.c, &regs[op.dst])
-            else:
-                status = run_stop_early(op, regs)
-            if status == ST_NO_MEMORY:
-                return R_NO_MEMORY
-            if status == ST_STOP:
-                op += op.c
-                continue
-            holds = status == ST_OK
-            if not holds and op.fail == 0:
-                give_cell(&regs[op.dst], NAMED[NAMED_EXIT])
-                op += op.c
-                continue
         else:
-            status = run_value(r, op, &value)
-            if status == ST_NO_MEMORY:
+            if run_far(r, &op) != ST_OK:
                 return R_NO_MEMORY
-            holds = status == ST_OK
-            if holds:
-                regs[op.dst] = value
-            elif op.fail == 0:
-                give_cell(&regs[op.dst], NAMED[NAMED_EXIT])
-                holds = True
+            continue
         op += 1 if holds else op.fail
+
+
+cdef int program_run(run_t* r, const program_t* p, cell_t term, const char* base) noexcept nogil:
+    """One term through the program. R_VALUE: r.cell and r.base, which are good until the next run, and as long as the
+    term is."""
+    if ts_unlikely(r.program != p):
+        if run_prepare(r, p) != ST_OK:
+            return R_NO_MEMORY
+    if ts_unlikely(r.heap.chunk != NULL):
+        heap_reset(&r.heap)
+    r.regs[REG_ROW].c = term
+    r.regs[REG_ROW].base = base
+    return run_near(r, p.ops, r.regs)
