@@ -60,6 +60,13 @@ PROGRAM: Final = r"""
         Applied = try {ok, apply(erlang, F, Args)} catch error:_ -> 'EXIT' end,
         {BySpec, Applied}
     end,
+    %% What is wrong with a match spec, in Erlang's words.
+    Mistakes = fun(Spec) ->
+        case erlang:match_spec_test({}, Spec, table) of
+            {error, Errors} -> [unicode:characters_to_binary(Text) || {error, Text} <- Errors];
+            _ -> []
+        end
+    end,
     %% What select_replace makes of a table.
     Replace = fun({Type, KeyPos, Rows, Spec}) ->
         T = ets:new(t, [Type, {keypos, KeyPos}]),
@@ -104,6 +111,7 @@ PROGRAM: Final = r"""
         (release, []) -> list_to_integer(erlang:system_info(otp_release));
         (judge, Pairs) -> iolist_to_binary([Judge(Pair) || Pair <- Pairs]);
         (results, Batch) -> [Results(Question) || Question <- Batch];
+        (mistakes, Specs) -> [Mistakes(Spec) || Spec <- Specs];
         (call, Batch) -> [Call(Question) || Question <- Batch];
         (replace, Batch) -> [Replace(Question) || Question <- Batch];
         (script, Question) -> Script(Question)

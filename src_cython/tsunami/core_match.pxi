@@ -105,6 +105,14 @@ def test_ms(term, spec, /):
 
 # ---- for tests
 
+def _spec_run(term, spec, /):
+    """A spec on a term: None, or (result,). BadArgument with the first mistake."""
+    cdef _Programmed p = _Programmed()
+    if p.compile(term, spec, SPEC) != ST_OK:
+        raise BadArgument(p.mistakes()[0][1])
+    return p.run()
+
+
 def _pattern_run(term, pattern, bint bindings, /):
     """A pattern on a term: None, or (bindings or the term,)."""
     cdef _Programmed p = _Programmed()

@@ -65,6 +65,7 @@ cdef enum opcode_t:
     OP_NO                      # nothing matches: the end of the program
     OP_FAIL                    # never holds
     OP_BOX                     # place is a container of exactly this kind and size (imm): dst <- its body
+    OP_TUPLED                  # place is a tuple of at least c elements: dst <- its body
     OP_LISTED                  # place is a list of at least c elements, proper or not: dst <- its body
     OP_MAPPED                  # place is a map of at least c keys, one at least: dst <- its body
     OP_KEYED                   # the map in register a has the key in register c: dst <- the value
@@ -81,7 +82,7 @@ cdef enum opcode_t:
     OP_IF_NOT_LESS
     OP_IF_EVEN                 # ==
     OP_IF_ODD                  # /=
-    OP_IF_ORDER                # a against c, registers: the order is in the set imm (ORDER_*)
+    OP_IF_ORDER                # place against register c: the order is in the set imm (ORDER_*)
     OP_IF_TRUE                 # register a is the atom true
     # values: dst <- ..., or fail
     OP_LOAD                    # the place
@@ -179,7 +180,7 @@ cdef enum:
     NAMED_OR
     NAMED_ANDALSO
     NAMED_ORELSE
-    NAMED_NOT
+    NAMED_SELF
     NAMED_EXIT                 # 'EXIT'
     NAMED_ELEMENT
     NAMED_NODE                 # 'nonode@nohost'
@@ -310,7 +311,7 @@ cdef bint op_good(const program_t* p, size_t at) noexcept nogil:
     if code <= OP_IF_TRUE:
         if op.fail == 0:
             return False
-    if code in (OP_BOX, OP_LISTED, OP_MAPPED, OP_KEYED, OP_REST) or OP_LOAD <= code <= OP_MAP:
+    if code in (OP_BOX, OP_TUPLED, OP_LISTED, OP_MAPPED, OP_KEYED, OP_REST) or OP_LOAD <= code <= OP_MAP:
         if op.dst >= p.nregs:                                  # constants are never written
             return False
     if code == OP_BUILD or code == OP_MAP:

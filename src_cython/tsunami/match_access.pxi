@@ -6,16 +6,18 @@
 #
 #     key position of the head            further               hash table        ordered table
 #     constant                                                  that key          that key
-#     variable                            K =:= C, K == C       that key (*)      that key
-#     variable                            K < C, K >= C, ...    all               span
+#     anything (**)                       K =:= C, K == C       that key (*)      that key
+#     anything (**)                       K < C, K >= C, ...    all               span
 #     tuple or list, constants in front                         all               span: the keys that begin so
 #     not there, or the head is no tuple                        nothing           nothing
 #     else                                                      all               all
 #
-#     (*) with == only if there are no numbers in C: 1 == 1.0 are two keys of a hash table
+#     (*) of a hash table 1 == 1.0 are two keys, so == with a number is both; with numbers deeper in C it is all
+#     (**) K is the head's variable at the key position, or {element, KeyPos, '$_'}
 #
-# Guards count if they must hold for the clause: those of the list, and the arguments of 'and' and 'andalso'. Several
-# clauses: the keys of all; or, if one of them has a span, the span from the lowest bound to the highest.
+# Guards count if they must hold for the clause: those of the list, and the arguments of 'and' and 'andalso'. An 'or' or
+# 'orelse' of equalities gives the keys of all of them. Several clauses: the keys of all; or, if one of them has a span,
+# the span from the lowest bound to the highest.
 #
 # A *bound* is an order form (term_order.pxi) or the beginning of one. FF is behind all forms that begin so, because no
 # form has an FF where an element begins.
@@ -25,8 +27,9 @@ cdef enum:
 
 cdef struct access_t:
     int kind
-    val_t* keys                # ACCESS_KEYS: different ones, ascending; they stand in the program's spec
+    val_t* keys                # ACCESS_KEYS: different ones, ascending; they stand in the program's spec or in heap
     size_t n
+    heap_t heap
     # ACCESS_SPAN: bounds of forms, each with 8 readable zero bytes behind; no bound where it is not set
     buf_t low
     buf_t high
@@ -36,8 +39,13 @@ cdef struct access_t:
     bint high_open
 
 cdef struct reach_t:           # of one clause
-    int kind                   # ACCESS_KEYS: one
-    val_t key
+    int kind
+    buf_t keys                 # of ACCESS_KEYS: val_t
+    heap_t* heap               # where keys stand that the spec does not have
+    val_t variable             # how guards call the key: the cell of a variable, or of nothing
+    val_t row                  # and the row, beside '$_'
+    size_t keypos
+    bint ordered
     buf_t low
     buf_t high
     bint has_low
@@ -110,12 +118,16 @@ cdef bint pattern_bound(cell_t c, const char* base) noexcept nogil:
 
 # ---- spans
 
-cdef void reach_open(reach_t* r) noexcept nogil:
+cdef void reach_open(reach_t* r, heap_t* heap, size_t keypos, bint ordered) noexcept nogil:
     memset(r, 0, sizeof(reach_t))
     r.kind = ACCESS_ALL
+    r.heap = heap
+    r.keypos = keypos
+    r.ordered = ordered
 
 
 cdef void reach_close(reach_t* r) noexcept nogil:
+    buf_free(&r.keys)
     buf_free(&r.low)
     buf_free(&r.high)
 
@@ -226,55 +238,156 @@ cdef int reach_bound(reach_t* r, uint64_t set_, const val_t* value) noexcept nog
     return status
 
 
-cdef int reach_compare(
-    reach_t* r, const function_t* f, const cell_t* args, const char* base, cell_t variable, bint ordered
+cdef bint is_element_of(const val_t* v, size_t keypos, cell_t row) noexcept nogil:
+    """{element, KeyPos, Row}"""
+    cdef const cell_t* cells
+    cdef const char* base
+    if (v.c & 0xFF) != LOW_TUPLE or cell_length(v.c) != 3:
+        return False
+    term_cells(v.c, v.base, &cells, &base)
+    return (
+        cells[0] == NAMED[NAMED_ELEMENT] and cells[1] == cell_int(<int64_t>keypos + 1)
+        and (cells[2] == NAMED[NAMED_ROW] or cells[2] == row))
+
+
+cdef bint is_key(const reach_t* r, cell_t c, const char* base) noexcept nogil:
+    """Is the expression the row's key?"""
+    cdef val_t v
+    v.c = c
+    v.base = base
+    return (c == r.variable.c and is_variable(c)) or is_element_of(&v, r.keypos, r.row.c)
+
+
+cdef bint key_against(
+    const reach_t* r, const function_t* f, const cell_t* args, const char* base, uint64_t* set_, val_t* value
 ) noexcept nogil:
+    """Is it a comparison of the key with a constant? With which orders, the key on the left."""
+    set_[0] = ORDER_EVEN if f.form == F_SAME else f.set
+    if is_key(r, args[0], base) and constant_value(args[1], base, value):
+        return True
+    if is_key(r, args[1], base) and constant_value(args[0], base, value):
+        set_[0] = set_turned(set_[0])
+        return True
+    return False
+
+
+cdef int reach_key(reach_t* r, const val_t* value) noexcept nogil:
+    return buf_append(&r.keys, value, sizeof(val_t)) if keyable(value) else ST_OK
+
+
+cdef int reach_twins(reach_t* r, const val_t* value) noexcept nogil:
+    """The keys of a hash table that are == to a number."""
+    cdef val_t other
+    cdef double d = 0.0
+    cdef int status = reach_key(r, value)
+    if status != ST_OK or val_double(value, &d) != ST_OK or not isfinite(d):
+        return status
+    status = whole_integer(r.heap, d, &other) if trunc(d) == d else ST_OK
+    if status == ST_OK and trunc(d) == d and number_compare(other.c, other.base, value.c, value.base, False) == 0:
+        status = reach_key(r, &other)
+        if status == ST_OK:
+            status = give_float(r.heap, &other, d)
+        if status == ST_OK:
+            status = reach_key(r, &other)
+    if status == ST_OK and d == 0.0:
+        status = give_float(r.heap, &other, -d)
+        if status == ST_OK:
+            status = reach_key(r, &other)
+    return status
+
+
+cdef int reach_equal(reach_t* r, const function_t* f, const val_t* value, bint* known) noexcept nogil:
+    """The keys that are =:= or == to a constant; known: they are all."""
+    known[0] = True
+    if f.form == F_SAME or r.ordered or order_is_exact(value):
+        return reach_key(r, value)
+    if val_is_number(value):
+        return reach_twins(r, value)
+    known[0] = False
+    return ST_OK
+
+
+cdef int reach_compare(reach_t* r, const function_t* f, const cell_t* args, const char* base) noexcept nogil:
     """A comparison, if it is one of the key with a constant."""
     cdef val_t value
-    cdef uint64_t set_ = f.set
-    if args[0] == variable and constant_value(args[1], base, &value):
-        pass
-    elif args[1] == variable and constant_value(args[0], base, &value):
-        set_ = set_turned(set_)
-    else:
+    cdef uint64_t set_
+    cdef bint known = False
+    cdef int status
+    if r.kind == ACCESS_KEYS or not key_against(r, f, args, base, &set_, &value):
         return ST_OK
-    if f.form == F_SAME or (f.form == F_ORDER and set_ == ORDER_EVEN and (ordered or order_is_exact(&value))):
-        if r.kind != ACCESS_KEYS and keyable(&value):
+    if set_ == ORDER_EVEN:
+        status = reach_equal(r, f, &value, &known)
+        if status == ST_OK and known:
             r.kind = ACCESS_KEYS
-            r.key = value
-        return ST_OK
-    if f.form != F_ORDER or not ordered or set_ == (ORDER_LESS | ORDER_MORE):
-        return ST_OK
-    return reach_bound(r, set_, &value)
+        return status
+    return reach_bound(r, set_, &value) if r.ordered and set_ != (ORDER_LESS | ORDER_MORE) else ST_OK
 
 
-cdef int reach_guards(reach_t* r, const clause_t* clause, cell_t variable, bint ordered) noexcept nogil:
-    """All guards that must hold. The stack holds what is left of 'and's."""
-    cdef compiler_t m                                          # for its vectors
-    cdef pat_t pat
+cdef int reach_either(reach_t* r, const cell_t* args, size_t n, const char* base) noexcept nogil:
+    """An 'or', if all its arguments are equalities of the key with constants."""
+    cdef const function_t* f
+    cdef const cell_t* cells
+    cdef const char* inner
+    cdef val_t value
+    cdef uint64_t set_
+    cdef size_t i
+    cdef bint known = r.kind != ACCESS_KEYS
+    cdef int status = ST_OK
+    for i in range(n):
+        if not known or status != ST_OK:
+            break
+        known = False
+        if (args[i] & 0xFF) != LOW_TUPLE or cell_length(args[i]) != 3:
+            break
+        term_cells(args[i], base, &cells, &inner)
+        f = function_find(cells[0], 2, &known)
+        known = f != NULL and (f.form == F_SAME or f.form == F_ORDER) and key_against(
+            r, f, cells + 1, inner, &set_, &value) and set_ == ORDER_EVEN
+        if known:
+            status = reach_equal(r, f, &value, &known)
+    if known and status == ST_OK:
+        r.kind = ACCESS_KEYS
+    elif r.kind != ACCESS_KEYS:
+        r.keys.len = 0
+    return status
+
+
+cdef int reach_guard(reach_t* r, compiler_t* m, const pat_t* guard) noexcept nogil:
+    """One guard that must hold. The arguments of an 'and' are pushed as such."""
     cdef const function_t* f
     cdef const cell_t* cells
     cdef const char* inner
     cdef size_t n, i
     cdef bint known
+    if (guard.c & 0xFF) != LOW_TUPLE or is_tuple_form(guard.c, guard.base):
+        return ST_OK
+    n = term_cells(guard.c, guard.base, &cells, &inner)
+    f = function_find(cells[0], n - 1, &known)
+    if f == NULL:
+        return ST_OK
+    if f.form == F_AND or f.form == F_ANDALSO:
+        for i in range(1, n):
+            pat_push(m, cells[i], inner, 0, 0)
+    elif f.form == F_OR or f.form == F_ORELSE:
+        return reach_either(r, cells + 1, n - 1, inner)
+    elif f.form == F_ORDER or f.form == F_SAME:
+        return reach_compare(r, f, cells + 1, inner)
+    return ST_OK
+
+
+cdef int reach_guards(reach_t* r, const clause_t* clause) noexcept nogil:
+    """All guards that must hold. The stack holds what is left of 'and's."""
+    cdef compiler_t m                                          # for its vectors
+    cdef pat_t guard
+    cdef size_t i
     cdef int status = ST_OK
     compiler_open(&m, NULL)
     for i in range(clause.nguards):
         pat_push(&m, clause.guards[i], clause.guards_base, 0, 0)
     while m.pats.n and m.status == ST_OK and status == ST_OK:
         m.pats.n -= 1
-        pat = (<pat_t*>m.pats.data)[m.pats.n]
-        if (pat.c & 0xFF) != LOW_TUPLE or is_tuple_form(pat.c, pat.base):
-            continue
-        n = term_cells(pat.c, pat.base, &cells, &inner)
-        f = function_find(cells[0], n - 1, &known)
-        if f == NULL:
-            continue
-        if f.form == F_AND or f.form == F_ANDALSO:
-            for i in range(1, n):
-                pat_push(&m, cells[i], inner, 0, 0)
-        elif f.form == F_ORDER or f.form == F_SAME:
-            status = reach_compare(r, f, cells + 1, inner, variable, ordered)
+        guard = (<pat_t*>m.pats.data)[m.pats.n]
+        status = reach_guard(r, &m, &guard)
     if m.status != ST_OK:
         status = m.status
     compiler_close(&m)
@@ -283,19 +396,23 @@ cdef int reach_guards(reach_t* r, const clause_t* clause, cell_t variable, bint 
 
 # ---- clauses together
 
-cdef int reach_clause(reach_t* r, const clause_t* clause, size_t keypos, bint ordered) noexcept nogil:
+cdef int reach_clause(reach_t* r, const clause_t* clause) noexcept nogil:
     cdef val_t key
-    cdef int status = ST_OK
-    if not head_key(clause, keypos, &key):
-        r.kind = ACCESS_ALL if is_variable(clause.head) or clause.head == NAMED[NAMED_ANY] else ACCESS_NOTHING
-        return ST_OK
-    if pattern_bound(key.c, key.base):
+    cdef int status
+    r.variable.c = r.row.c = NAMED[NAMED_ANY]                  # no variable, and no expression for the row
+    if not head_key(clause, r.keypos, &key):
+        if not is_variable(clause.head) and clause.head != NAMED[NAMED_ANY]:
+            r.kind = ACCESS_NOTHING
+            return ST_OK
+        r.row.c = clause.head if is_variable(clause.head) else NAMED[NAMED_ROW]
+    elif pattern_bound(key.c, key.base):
         r.kind = ACCESS_KEYS if keyable(&key) else ACCESS_NOTHING
-        r.key = key
-        return ST_OK
-    if is_variable(key.c):
-        status = reach_guards(r, clause, key.c, ordered)
-    elif ordered:
+        return reach_key(r, &key)
+    else:
+        r.variable.c = key.c
+        r.row.c = NAMED[NAMED_ROW]
+    status = reach_guards(r, clause)
+    if status == ST_OK and r.ordered and r.kind != ACCESS_KEYS and r.variable.c != NAMED[NAMED_ANY]:
         status = reach_prefix(r, &key)
     if status == ST_OK and r.kind == ACCESS_SPAN and r.has_low and r.has_high:
         if span_empty(&r.low, r.low_open, &r.high, r.high_open):
@@ -303,13 +420,13 @@ cdef int reach_clause(reach_t* r, const clause_t* clause, size_t keypos, bint or
     return status
 
 
-cdef int reach_point(reach_t* r) noexcept nogil:
+cdef int reach_point(reach_t* r, const val_t* key) noexcept nogil:
     """One key as a span."""
     cdef buf_t form
     cdef int status
     buf_init(&form, NULL, 0)
     r.has_low = r.has_high = False
-    status = term_order_key(r.key.c, r.key.base, &form, False)
+    status = term_order_key(key.c, key.base, &form, False)
     if status == ST_OK:
         status = narrow(r, &form, 1, False)
     if status == ST_OK:
@@ -338,67 +455,87 @@ cdef int access_widen(access_t* a, reach_t* r, bint first) noexcept nogil:
     return status
 
 
+cdef int access_add(access_t* a, reach_t* r, buf_t* keys, bint* spans, bint* first) noexcept nogil:
+    """What one clause reaches: its keys, and for ordered tables the span around them, or its span."""
+    cdef const val_t* key = <const val_t*>r.keys.data
+    cdef size_t n = r.keys.len // sizeof(val_t) if r.kind == ACCESS_KEYS else 0, i
+    cdef int status = ST_OK
+    for i in range(n):
+        status = buf_append(keys, key + i, sizeof(val_t))      # as pairs of themselves, for sort_pairs
+        if status == ST_OK:
+            status = buf_append(keys, key + i, sizeof(val_t))
+        if status == ST_OK and r.ordered:
+            status = reach_point(r, key + i)
+            if status == ST_OK:
+                status = access_widen(a, r, first[0])
+                first[0] = False
+        if status != ST_OK:
+            return status
+    if r.kind == ACCESS_SPAN:
+        spans[0] = True
+        status = access_widen(a, r, first[0])
+        first[0] = False
+    return status
+
+
 cdef int access_clauses(
-    const program_t* p, size_t keypos, bint ordered, access_t* a, val_t* pairs, bint* spans
+    const program_t* p, size_t keypos, bint ordered, access_t* a, buf_t* keys, bint* spans
 ) noexcept nogil:
-    """Gather the keys of all clauses, as pairs of themselves, and for ordered tables the span around them all."""
+    """All clauses. ST_STOP: one of them may want any row."""
     cdef clause_t clause
     cdef reach_t r
     cdef size_t i
     cdef bint first = True
-    cdef int status = ST_OK
+    cdef int status
     for i in range(program_clauses(p)):
         program_clause(p, i, &clause)
-        reach_open(&r)
-        status = reach_clause(&r, &clause, keypos, ordered)
-        if status == ST_OK and r.kind == ACCESS_ALL:
-            a.kind = ACCESS_ALL
-            status = ST_STOP
-        elif status == ST_OK and r.kind != ACCESS_NOTHING:
-            if r.kind == ACCESS_KEYS:
-                pairs[2 * a.n] = pairs[2 * a.n + 1] = r.key
-                a.n += 1
-                status = reach_point(&r) if ordered else ST_OK
-            else:
-                spans[0] = True
-            if ordered and status == ST_OK:
-                status = access_widen(a, &r, first)
-                first = False
+        reach_open(&r, &a.heap, keypos, ordered)
+        status = reach_clause(&r, &clause)
+        if status == ST_OK:
+            status = ST_STOP if r.kind == ACCESS_ALL else access_add(a, &r, keys, spans, &first)
         reach_close(&r)
         if status != ST_OK:
             return status
     return ST_OK
 
 
+cdef void access_keys(access_t* a, buf_t* keys, bint ordered) noexcept nogil:
+    """Different keys, ascending."""
+    cdef val_t* pairs = <val_t*>keys.data
+    cdef size_t i
+    a.kind = ACCESS_KEYS
+    a.n = keys.len // (2 * sizeof(val_t))
+    sort_pairs(pairs, a.n, not ordered)
+    a.n = unique_pairs(pairs, a.n, not ordered)
+    for i in range(a.n):
+        pairs[i] = pairs[2 * i]
+    a.keys = pairs
+    keys.data = NULL                                           # it is the access's now
+
+
 cdef int program_access(const program_t* p, size_t keypos, bint ordered, access_t* a) noexcept nogil:
     """Which rows the program can select. ST_OK or ST_NO_MEMORY; access_close in either case."""
-    cdef val_t* pairs
-    cdef size_t i
+    cdef buf_t keys
     cdef bint spans = False
     cdef int status
     memset(a, 0, sizeof(access_t))
-    pairs = <val_t*>malloc(program_clauses(p) * 2 * sizeof(val_t))
-    if pairs == NULL:
-        return ST_NO_MEMORY
-    status = access_clauses(p, keypos, ordered, a, pairs, &spans)
-    if status == ST_OK and spans:
+    heap_open(&a.heap)
+    buf_init(&keys, NULL, 0)
+    status = access_clauses(p, keypos, ordered, a, &keys, &spans)
+    if status == ST_STOP:
+        a.kind = ACCESS_ALL
+        status = ST_OK
+    elif status == ST_OK and spans:
         a.kind = ACCESS_SPAN if a.has_low or a.has_high else ACCESS_ALL
-    elif status == ST_OK and a.n:
-        a.kind = ACCESS_KEYS
-        sort_pairs(pairs, a.n, not ordered)
-        a.n = unique_pairs(pairs, a.n, not ordered)
-        for i in range(a.n):
-            pairs[i] = pairs[2 * i]
-        a.keys = pairs
-        pairs = NULL
-    free(pairs)
-    if a.kind != ACCESS_KEYS:
-        a.n = 0
-    return ST_OK if status == ST_STOP else status
+    elif status == ST_OK and keys.len:
+        access_keys(a, &keys, ordered)
+    free(keys.data)
+    return status
 
 
 cdef void access_close(access_t* a) noexcept nogil:
     free(a.keys)
+    heap_close(&a.heap)
     buf_free(&a.low)
     buf_free(&a.high)
     a.keys = NULL
@@ -481,17 +618,6 @@ cdef bint same_key(const val_t* head, const val_t* body, bint literal) noexcept 
     return same
 
 
-cdef bint is_element_of_row(const val_t* v, size_t keypos) noexcept nogil:
-    """{element, KeyPos, '$_'}"""
-    cdef const cell_t* cells
-    cdef const char* base
-    if (v.c & 0xFF) != LOW_TUPLE or cell_length(v.c) != 3:
-        return False
-    term_cells(v.c, v.base, &cells, &base)
-    return (
-        cells[0] == NAMED[NAMED_ELEMENT] and cells[1] == cell_int(<int64_t>keypos + 1) and cells[2] == NAMED[NAMED_ROW])
-
-
 cdef bint clause_keeps_key(const clause_t* clause, size_t keypos) noexcept nogil:
     cdef val_t head, body
     cdef const cell_t* cells
@@ -515,7 +641,7 @@ cdef bint clause_keeps_key(const clause_t* clause, size_t keypos) noexcept nogil
         return False
     term_cells(body.c, body.base, &cells, &body.base)
     body.c = cells[keypos]
-    return same_key(&head, &body, literal) or (not literal and is_element_of_row(&body, keypos))
+    return same_key(&head, &body, literal) or (not literal and is_element_of(&body, keypos, NAMED[NAMED_ROW]))
 
 
 cdef bint program_keeps_key(const program_t* p, size_t keypos) noexcept nogil:

@@ -79,6 +79,7 @@ cdef struct compiler_t:
     uint32_t next_reg
     uint32_t top_reg           # of all clauses: how many registers
     size_t nest
+    int64_t root_size          # the row is known to be a tuple of so many elements, entered as REG_ROOT; -1: it is not
     int32_t fail               # of what is being compiled: FAIL_NEXT in guards, 0 in bodies
     instr_t waste                 # where instructions go when there is no memory
 
@@ -272,44 +273,64 @@ cdef void mistake_unbound(compiler_t* m, cell_t variable) noexcept nogil:
         say(m.why, b" is unbound.")
 
 
-cdef void mistake_term(
-    compiler_t* m, const char* before, cell_t c, const char* base, const char* behind
-) noexcept nogil:
+cdef void mistake_tuple(compiler_t* m, cell_t c, const char* base) noexcept nogil:
     if mistake(m):
-        say(m.why, before)
         say_term(m.why, c, base)
-        say(m.why, behind)
+        say(m.why, b" is neither a function call, nor a tuple (tuples are written {{ ... }}).")
 
 
 cdef bint traces_only(cell_t name) noexcept nogil:
     """Erlang's functions for tracing."""
     cdef const char** names = [
         b"caller", b"caller_line", b"current_stacktrace", b"disable_trace", b"display", b"enable_trace",
-        b"exception_trace", b"get_seq_token", b"get_tcw", b"is_seq_trace", b"message", b"process_dump", b"return_trace",
-        b"set_seq_token", b"set_tcw", b"silent", b"trace",
+        b"exception_trace", b"get_seq_token", b"is_seq_trace", b"message", b"process_dump", b"return_trace",
+        b"set_seq_token", b"silent", b"trace",
     ]
     cdef size_t n, i
     cdef const char* text = atom_text(name, &n)
-    for i in range(17):
+    for i in range(15):
         if strcmp(names[i], text) == 0:
             return True
     return False
 
 
-cdef void mistake_function(compiler_t* m, cell_t name, size_t arity) noexcept nogil:
-    cdef char[24] number
+cdef bint counts_traces(cell_t name, size_t arity) noexcept nogil:
+    """Erlang's two functions for tracing that are no special forms."""
+    cdef size_t n
+    cdef const char* text = atom_text(name, &n)
+    return strcmp(text, b"get_tcw") == 0 and arity == 0 or strcmp(text, b"set_tcw") == 0 and arity == 1
+
+
+cdef void mistake_form(compiler_t* m, cell_t name, const char* what, cell_t c, const char* base) noexcept nogil:
+    """Special form 'name' ..., and the call if there is one to show."""
+    cdef size_t n
     if not mistake(m):
         return
+    say(m.why, b"Special form '")
+    say(m.why, atom_text(name, &n))
+    say(m.why, what)
+    if base != NULL:
+        say_term(m.why, c, base)
+        say(m.why, b".")
+
+
+cdef void mistake_function(compiler_t* m, cell_t name, cell_t c, const char* base) noexcept nogil:
+    """There is no such function, or none with so many arguments."""
+    cdef size_t arity = cell_length(c) - 1
+    cdef char[24] number
     if traces_only(name):
-        say(m.why, b"Special form '")
+        mistake_form(m, name, b"' used in wrong dialect.", 0, NULL)
+    elif name == NAMED[NAMED_SELF]:
+        mistake_form(m, name, b"' called with arguments in ", c, base)
+    elif mistake(m):
+        snprintf(number, sizeof(number), b"/%zu", arity)
+        say(m.why, b"Function ")
         say_atom(m.why, name)
-        say(m.why, b"' used in wrong dialect.")
-        return
-    snprintf(number, sizeof(number), b"/%zu", arity)
-    say(m.why, b"Function ")
-    say_atom(m.why, name)
-    say(m.why, number)
-    say(m.why, b" does_not_exist.")
+        say(m.why, number)
+        if counts_traces(name, arity):
+            say(m.why, b" cannot be called in this context.")
+        else:
+            say(m.why, b" does_not_exist.")
 
 
 # ---- the clause's variables
@@ -605,6 +626,8 @@ cdef void head_step(compiler_t* m, const pat_t* pat) noexcept nogil:
     op = emit_at(m, OP_BOX, pat.a, pat.b)
     op.dst = reg
     op.imm = pat.c & ~OFFSET_MASK
+    if reg == REG_ROOT and cell_low(pat.c) == LOW_TUPLE:
+        m.root_size = n
     head_elements(m, cells, n, base, reg)
 
 
@@ -613,7 +636,10 @@ cdef void head_compile(compiler_t* m, cell_t c, const char* base) noexcept nogil
     m.next_reg = REG_ROOT
     m.fail = FAIL_NEXT
     m.pats.n = 0
+    m.root_size = -1
     if not head_opens(c):
+        m.next_reg = use_reg(m, REG_ROOT) + 1
+        m.root_size = 0
         head_leaf(m, c, base, REG_ROW, SELF)
     else:
         pat_push(m, c, base, REG_ROW, SELF)
@@ -644,12 +670,39 @@ cdef bint operand(compiler_t* m, cell_t c, const char* base, uint32_t* out) noex
     return True
 
 
-cdef bint place_of(compiler_t* m, cell_t c, uint32_t* a, uint32_t* b) noexcept nogil:
-    """Is it a variable or the row? Where it stands; nothing needs to be loaded."""
+cdef bint place_of_element(compiler_t* m, cell_t c, const char* base, uint32_t* a, uint32_t* b) noexcept nogil:
+    """{element, N, '$_'} in a guard that must hold: a place of the root, once that is known to be a tuple so large. If
+    it is not, the element fails, and with it the guard."""
+    cdef const cell_t* cells
+    cdef instr_t* op
+    cdef int64_t n
+    if (c & 0xFF) != LOW_TUPLE or cell_length(c) != 3:
+        return False
+    term_cells(c, base, &cells, &base)
+    if cells[0] != NAMED[NAMED_ELEMENT] or not cell_is_int(cells[1]) or cells[2] != NAMED[NAMED_ROW]:
+        return False
+    n = term_int(cells[1])
+    if not 1 <= n <= OFFSET_MAX or m.root_size < 0:
+        return False
+    if n > m.root_size:
+        op = emit_at(m, OP_TUPLED, REG_ROW, SELF)
+        op.dst = REG_ROOT
+        op.c = <uint32_t>n
+        m.root_size = n
+    a[0] = REG_ROOT
+    b[0] = <uint32_t>(n - 1)
+    return True
+
+
+cdef bint place_of(compiler_t* m, cell_t c, const char* base, uint32_t* a, uint32_t* b) noexcept nogil:
+    """Is it a variable, the row, or an element of the row? Where it stands; nothing needs to be loaded. For guards that
+    must hold only."""
     cdef var_t* v
     if c == NAMED[NAMED_ROW]:
         a[0] = REG_ROW
         b[0] = SELF
+        return True
+    if place_of_element(m, c, base, a, b):
         return True
     v = var_find(m, c) if is_variable(c) else NULL
     if v == NULL:
@@ -737,7 +790,7 @@ cdef void push_call(
         op.b = operands[1]
         op.c = operands[2]
     else:
-        if op.code == OP_EQUAL or op.code == OP_UNLIKE or op.code == OP_IF_KIND:
+        if op.code in (OP_EQUAL, OP_UNLIKE, OP_IF_KIND, OP_IF_ORDER):
             op.b = SELF
         op.c = operands[1]
     op.fail = m.fail
@@ -785,9 +838,10 @@ cdef bint test_place(compiler_t* m, const function_t* f, const cell_t* args, con
     cdef uint32_t a, b
     cdef val_t value
     cdef uint64_t set_ = f.set
-    if place_of(m, args[0], &a, &b) and constant_value(args[1], base, &value):
+    cdef instr_t* op
+    if place_of(m, args[0], base, &a, &b) and constant_value(args[1], base, &value):
         pass
-    elif place_of(m, args[1], &a, &b) and constant_value(args[0], base, &value):
+    elif place_of(m, args[1], base, &a, &b) and constant_value(args[0], base, &value):
         set_ = set_turned(set_)
     else:
         return False
@@ -798,7 +852,10 @@ cdef bint test_place(compiler_t* m, const function_t* f, const cell_t* args, con
         return True
     if (set_ == ORDER_EVEN or set_ == (ORDER_LESS | ORDER_MORE)) and order_is_exact(&value):
         return test_same(m, a, b, &value, set_ == ORDER_EVEN)
-    return False
+    op = emit_at(m, OP_IF_ORDER, a, b)
+    op.c = constant(m, value.c, value.base)
+    op.imm = set_
+    return True
 
 
 cdef bint test_call(compiler_t* m, const function_t* f, const cell_t* args, size_t n, const char* base,
@@ -817,7 +874,7 @@ cdef bint test_call(compiler_t* m, const function_t* f, const cell_t* args, size
     if f.form == F_KIND:
         op.code = OP_IF_KIND
         op.imm = f.set
-        if place_of(m, args[0], &a, &b):
+        if place_of(m, args[0], base, &a, &b):
             emit_at(m, OP_IF_KIND, a, b).imm = f.set
             return True
     elif f.form == F_ORDER or f.form == F_SAME or f.form == F_DIFFER:
@@ -1052,22 +1109,16 @@ cdef void compile_tuple(compiler_t* m, cell_t c, const char* base, uint32_t dst,
     cdef size_t n = term_cells(c, base, &cells, &inner)
     cdef bint known
     if n == 0 or (cells[0] & 0xFF) != LOW_ATOM or is_variable(cells[0]):
-        mistake_term(
-            m, b"", c, base, b" is neither a function call, nor a tuple (tuples are written {{ ... }}).")
+        mistake_tuple(m, c, base)
         return
     if cells[0] == NAMED[NAMED_CONST]:
-        mistake_term(m, b"Special form 'const' called with more than one argument in ", c, base, b".")
+        mistake_form(m, cells[0], b"' called with more than one argument in ", c, base)
         return
     f = function_find(cells[0], n - 1, &known)
     if f == NULL:
-        mistake_function(m, cells[0], n - 1)
+        mistake_function(m, cells[0], c, base)
     elif f.arity < 0 and n == 1:
-        if mistake(m):
-            say(m.why, b"Special form '")
-            say_atom(m.why, cells[0])
-            say(m.why, b"' called without arguments in ")
-            say_term(m.why, c, base)
-            say(m.why, b".")
+        mistake_form(m, cells[0], b"' called without arguments in ", c, base)
     else:
         compile_call(m, f, cells + 1, n - 1, inner, dst, free_)
 

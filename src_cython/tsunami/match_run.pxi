@@ -804,7 +804,7 @@ cdef bint match_init() noexcept nogil:
     NAMED[NAMED_OR] = atom_intern(b"or", 2)
     NAMED[NAMED_ANDALSO] = atom_intern(b"andalso", 7)
     NAMED[NAMED_ORELSE] = atom_intern(b"orelse", 6)
-    NAMED[NAMED_NOT] = atom_intern(b"not", 3)
+    NAMED[NAMED_SELF] = atom_intern(b"self", 4)
     NAMED[NAMED_EXIT] = atom_intern(b"EXIT", 4)
     NAMED[NAMED_ELEMENT] = atom_intern(b"element", 7)
     NAMED[NAMED_NODE] = atom_intern(b"nonode@nohost", 13)
@@ -896,7 +896,8 @@ cdef bint holds_far(const instr_t* op, val_t* regs) noexcept nogil:
         other = &regs[op.c]
         return term_equal(place_cell(op, regs), base, other.c, other.base) == (code == OP_EQUAL)
     if code == OP_IF_ORDER:
-        return order_bit(&regs[op.a], &regs[op.c]) & op.imm
+        other = &regs[op.c]
+        return 1 << (term_compare(place_cell(op, regs), base, other.c, other.base) + 1) & op.imm
     if code == OP_AGAIN:
         other = &regs[op.dst]
         d = other.c if op.c == SELF else (<const cell_t*>other.base)[1 + op.c]
@@ -957,6 +958,11 @@ cdef int run_near(run_t* r, const instr_t* op, val_t* regs) noexcept nogil:
         if op.code == OP_BOX:
             c = place_cell(op, regs)
             holds = (c & ~OFFSET_MASK) == op.imm
+            if holds:
+                enter(&regs[op.dst], c, regs[op.a].base)
+        elif op.code == OP_TUPLED:
+            c = place_cell(op, regs)
+            holds = (c & 0xFF) == LOW_TUPLE and cell_length(c) >= op.c
             if holds:
                 enter(&regs[op.dst], c, regs[op.a].base)
         elif op.code == OP_IS:
