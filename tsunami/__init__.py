@@ -35,8 +35,10 @@ from tsunami._core import (
     BadPosition,
     BadType,
     Bits,
+    Cursor,
     Fun,
     ImproperList,
+    MatchSpec,
     NoSuchTable,
     Pid,
     Port,
@@ -46,19 +48,26 @@ from tsunami._core import (
     TableExists,
     TermTooLarge,
     TsunamiError,
+    _register_query,
     all,
     binary_to_term,
     current_session,
+    is_compiled_ms,
     keyspace,
+    match_spec_compile,
+    match_spec_run,
     new,
     register_term,
+    repair_continuation,
     session,
     term_to_binary,
     whereis,
 )
 from tsunami.listing import i
 from tsunami.matchspec import row, where
-from tsunami.querytext import QueryError
+from tsunami.querytext import QueryError, read_pattern, read_query, write_query
+
+_register_query(read_query, write_query, read_pattern)  # so that the engine takes the text of a query for a spec
 
 __version__ = "0.1.0"
 
@@ -80,6 +89,12 @@ __all__ = [
     # queries
     "row",
     "where",
+    "MatchSpec",
+    "match_spec_compile",
+    "match_spec_run",
+    "is_compiled_ms",
+    "Cursor",
+    "repair_continuation",
     # who owns them
     "session",
     "Session",

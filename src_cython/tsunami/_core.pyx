@@ -26,6 +26,7 @@ include "match.pxi"
 if not match_init():
     raise MemoryError("no memory for the names of match specs")
 
+include "select.pxi"
 include "errors.pxi"
 include "codec.pxi"
 include "etf.pxi"

@@ -1537,15 +1537,8 @@ cdef class Table:
         >>> t.insert([(1,), (2,)]), sorted(t.tab2list())
         (True, [(1,), (2,)])
         """
-        cdef list out = []
-        cdef uint64_t cursor = 0
         self.may(RIGHT_READ)
-        if self.t.methods.ordered:
-            return walk_list(self, None)
-        while True:
-            out.extend(self.scan(&cursor, knob_scan_rows))
-            if cursor == 0:
-                return out
+        return walk_list(self, None)
 
     def foldl(self, function, acc, /):
         """function(row, acc) for each row, from the first to the last; returns the last result. The table is fixed
@@ -1639,6 +1632,204 @@ cdef class Table:
         (True, 7, 3)
         """
         return table_delete_range(self, minimum, maximum, inclusive)
+
+    # -- queries (core_query.pxi)
+    #
+    # A spec is a list of clauses (head, guards, body), a MatchSpec, the text of a query, or a condition made with
+    # tsunami.row; a pattern is a term, or the text of a head. Results come in key order from an ordered_set, and in the
+    # table's one order from the others.
+
+    def select(self, spec, limit=None, *, fields=None):
+        """The results of a match spec for the rows it selects, as a list. Reads only the rows that the spec's keys
+        allow; lets other threads in all the while. ETS: select/2,3.
+
+        With a limit: (at most so many results, a cursor), or (results, END_OF_TABLE) where that was all, or
+        END_OF_TABLE if there are none. Given a cursor it goes on from there (ETS: select/1).
+        fields: what to select, for conditions made with tsunami.row.
+
+        >>> t = Table()
+        >>> t.insert([(1, "alice", 30), (2, "bob", 25), (3, "carol", 41)])
+        True
+        >>> sorted(t.select("{Id, Name, Age} when Age > 28 -> {Id, Name}"))
+        [(1, 'alice'), (3, 'carol')]
+        >>> t.select([((2, Atom("$1"), Atom("_")), [], [Atom("$1")])])
+        ['bob']
+        """
+        if type(spec) is Cursor:
+            return cursor_run(self, spec)
+        if spec is END_OF_TABLE_:
+            return spec
+        self.may(RIGHT_READ)
+        return query_run(self, spec_of(spec, WHOLE_ROW, fields), False, limit)
+
+    def select_reverse(self, spec, limit=None, *, fields=None):
+        """select backwards, for an ordered_set; for the other types the same as select. ETS: select_reverse/2,3,1.
+
+        >>> t = Table()
+        >>> t.insert((1, "alice")), t.select_reverse("{_, Name} -> Name")
+        (True, ['alice'])
+        """
+        if type(spec) is Cursor:
+            return cursor_run(self, spec)
+        if spec is END_OF_TABLE_:
+            return spec
+        self.may(RIGHT_READ)
+        return query_run(self, spec_of(spec, WHOLE_ROW, fields), True, limit)
+
+    def iselect(self, spec, batch=1000, *, fields=None, reverse=False):
+        """The results of select one after the other, fetched in batches as they are wanted.
+
+        >>> t = Table()
+        >>> t.insert([(n,) for n in range(5000)]), sum(t.iselect("{N} when N rem 2 == 0 -> N"))
+        (True, 6247500)
+        """
+        self.may(RIGHT_READ)
+        return _iterate(self, spec_of(spec, WHOLE_ROW, fields), reverse, limit_of(batch))
+
+    def select_count(self, spec):
+        """How many rows the result is exactly True for; in a query without `->` it is. ETS: select_count/2.
+
+        >>> t = Table()
+        >>> t.insert([(1, 10), (2, 20), (3, 30)]), t.select_count("{_, V} when V > 10")
+        (True, 2)
+        """
+        self.may(RIGHT_READ)
+        return query_count(self, spec_of(spec, True, None), ACT_COUNT, spec)
+
+    def select_delete(self, spec):
+        """Delete the rows for which the result is exactly True; in a query without `->` it is. Returns their number.
+        ETS: select_delete/2.
+
+        >>> t = Table()
+        >>> t.insert([(1, 10), (2, 20), (3, 30)]), t.select_delete("{_, V} when V > 10"), t.tab2list()
+        (True, 2, [(1, 10)])
+        """
+        self.may(RIGHT_WRITE)
+        return query_count(self, spec_of(spec, True, None), ACT_DELETE, spec)
+
+    def select_replace(self, spec, *, fields=None):
+        """Put the results, which must be rows with the same keys, in the place of the rows. Returns their number. That
+        keys stay must be evident from the spec (BadArgument); not for bags. ETS: select_replace/2.
+
+        >>> t = Table()
+        >>> t.insert([(1, 10), (2, 20)]), t.select_replace("{Id, V} -> {Id, V + 1}"), sorted(t.tab2list())
+        (True, 2, [(1, 11), (2, 21)])
+        """
+        return query_replace(self, spec, fields)
+
+    def match(self, pattern, limit=None):
+        """For each row that matches the list of the pattern's variables, by their numbers. Limit and cursors as in
+        select. ETS: match/2,3,1.
+
+        >>> t = Table()
+        >>> t.insert((1, "alice", 30)), t.match("{Id, _, Age}"), t.match((Atom("$2"), Atom("_"), Atom("$1")))
+        (True, [[1, 30]], [[30, 1]])
+        """
+        if type(pattern) is Cursor:
+            return cursor_run(self, pattern)
+        if pattern is END_OF_TABLE_:
+            return pattern
+        self.may(RIGHT_READ)
+        return query_run(self, pattern_of(pattern, PATTERN_BINDINGS), False, limit)
+
+    def match_object(self, pattern, limit=None):
+        """The rows that match a pattern. Limit and cursors as in select. ETS: match_object/2,3,1.
+
+        >>> t = Table()
+        >>> t.insert([(1, "alice"), (2, "bob")]), t.match_object((Atom("_"), "bob"))
+        (True, [(2, 'bob')])
+        """
+        if type(pattern) is Cursor:
+            return cursor_run(self, pattern)
+        if pattern is END_OF_TABLE_:
+            return pattern
+        self.may(RIGHT_READ)
+        return query_run(self, pattern_of(pattern, PATTERN_OBJECT), False, limit)
+
+    def match_delete(self, pattern):
+        """Delete the rows that match a pattern. Returns True. ETS: match_delete/2.
+
+        >>> t = Table()
+        >>> t.insert([(1, "alice"), (2, "bob")]), t.match_delete((Atom("_"), "bob")), t.tab2list()
+        (True, True, [(1, 'alice')])
+        """
+        self.may(RIGHT_WRITE)
+        query_count(self, pattern_of(pattern, PATTERN_OBJECT), ACT_DELETE_ALL, pattern)
+        return True
+
+    def explain(self, spec, *, fields=None):
+        """How select would find the rows: a dict with "access" ("key", "keys", "range", "scan" or "nothing"), the keys
+        or the first and last key of the range, "rows" (how many it would look at) and "text".
+
+        >>> t = Table()
+        >>> t.insert([(1, "alice"), (2, "bob")]), t.explain("{2, Name} -> Name")
+        (True, {'access': 'key', 'key': 2, 'rows': 1, 'text': 'look up the key 2'})
+        >>> t.explain("{_, Name}")["text"]
+        'walk over all 2 rows'
+        """
+        return query_explain(self, spec, fields)
+
+    def count(self, spec=None, *, fields=None, grouped=False):
+        """How many rows a query selects, whatever its results are; without a query, how many rows there are. Grouped:
+        a dict from each different result to how often it comes.
+
+        >>> t = Table()
+        >>> t.insert([(1, "nl"), (2, "be"), (3, "nl")]), t.count(), t.count("{Id, _} when Id > 1")
+        (True, 3, 2)
+        >>> t.count("{_, Country} -> Country", grouped=True) == {"nl": 2, "be": 1}
+        True
+        """
+        if spec is None:
+            self.may(RIGHT_READ)
+            return table_len(self.t)
+        return query_fold(self, spec, fields, FOLD_COUNT, grouped, False, 0)
+
+    def sum(self, spec, *, fields=None, grouped=False):
+        """The sum of a query's results: integers exactly, floats with compensation; 0 if there are none. Grouped: the
+        results are (group, value), and the sum is a dict by group. BadArgument for what is no number.
+
+        >>> t = Table()
+        >>> t.insert([(1, "nl", 5), (2, "be", 7), (3, "nl", 2**80)]), t.sum("{_, _, V} -> V") == 12 + 2**80
+        (True, True)
+        >>> t.sum("{_, Country, V} when V < 100 -> {Country, V}", grouped=True) == {"nl": 5, "be": 7}
+        True
+        """
+        return query_fold(self, spec, fields, FOLD_SUM, grouped, False, 0)
+
+    def avg(self, spec, *, fields=None, grouped=False):
+        """The mean of a query's results, None if there are none. Otherwise like sum.
+
+        >>> t = Table()
+        >>> t.insert([(1, 1), (2, 2)]), t.avg("{_, V} -> V")
+        (True, 1.5)
+        """
+        return query_fold(self, spec, fields, FOLD_SUM, grouped, True, 0)
+
+    def min(self, spec, *, fields=None, grouped=False):
+        """The least of a query's results in term order, None if there are none. Grouped: the results are
+        (group, value), and it is a dict by group.
+
+        >>> t = Table()
+        >>> t.insert([(1, 10), (2, 20)]), t.min("{_, V} -> V"), t.max("{_, V} -> V")
+        (True, 10, 20)
+        """
+        return query_fold(self, spec, fields, FOLD_MIN, grouped, False, 0)
+
+    def max(self, spec, *, fields=None, grouped=False):
+        """The greatest of a query's results in term order, otherwise like min."""
+        return query_fold(self, spec, fields, FOLD_MAX, grouped, False, 0)
+
+    def top(self, k, spec, *, fields=None, reverse=False):
+        """The rows for which a query's results are the k greatest in term order, the greatest first; reverse: the
+        least, the least first. Of equal ones those that come first in the table. O(n log k).
+
+        >>> t = Table()
+        >>> t.insert([("a", 3), ("b", 9), ("c", 5)]), t.top(2, "{_, V} -> V"), t.top(1, "{_, V} -> V", reverse=True)
+        (True, [('b', 9), ('c', 5)], [('a', 3)])
+        """
+        if not is_integer(k) or not 0 <= k < LIMIT_MAX:
+            raise BadArgument(f"k={shown(k)}: an integer from 0 on")
+        return query_fold(self, spec, fields, FOLD_BOTTOM if reverse else FOLD_TOP, False, False, k)
 
     # -- the table itself
 
@@ -1998,6 +2189,9 @@ cdef class _Rows:
             del before      # its rows may have finalizers, which may call us
 
 
+include "core_query.pxi"
+
+
 # ---- the module's functions
 
 def new(
@@ -2334,9 +2528,11 @@ def expire(Table table not None, now_ms, budget=1 << 20, /):
 def _knobs(**settings):
     """Set test knobs; returns their values before."""
     global knob_load_num, knob_move, knob_min_bits, knob_clock, knob_hash_bits, knob_scan_rows, knob_default_stripes
+    global knob_select_rows
     cdef dict before = {
         "slab": knob_slab, "load": knob_load_num, "move": knob_move, "map_bits": knob_min_bits, "clock_ms": knob_clock,
         "hash_bits": knob_hash_bits, "scan_rows": knob_scan_rows, "stripes": knob_default_stripes,
+        "select_rows": knob_select_rows,
     }
     for name in settings:
         if name not in before:
@@ -2347,6 +2543,7 @@ def _knobs(**settings):
         or not 2 <= knobs["move"]
         or not 0 <= knobs["map_bits"] <= 20
         or not 1 <= knobs["scan_rows"]
+        or not 2 <= knobs["select_rows"]
     ):
         raise BadArgument(f"{settings!r}: out of range")
     if knobs["slab"] != before["slab"]:
@@ -2357,6 +2554,7 @@ def _knobs(**settings):
     knob_clock = knobs["clock_ms"]
     knob_hash_bits = knobs["hash_bits"]
     knob_scan_rows = knobs["scan_rows"]
+    knob_select_rows = knobs["select_rows"]
     knob_default_stripes = knobs["stripes"]
     return before
 

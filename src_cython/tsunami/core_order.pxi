@@ -103,10 +103,12 @@ cdef list walk_list(Table table, _Span span):
     cdef place_t at
     cdef list out = []
     place_open(&at)
+    counter_add(&table.t.steady, 1)
     try:
         while not at.over:
-            out.extend(walk_piece(table, &span.span if span is not None else NULL, &at, knob_scan_rows))
+            out.extend(walk_piece(table, &span.span if span is not None else NULL, &at, knob_select_rows))
     finally:
+        counter_add(&table.t.steady, <uint64_t>-1)
         place_close(&at)
     return out
 

@@ -1,15 +1,15 @@
 # hash_scan: visit the rows of a hash table in the order of their hashes, in pieces. Part of table_hash.pxi's floor.
 #
-# What it is not: a sweep by hash positions for others to number (hash_sweep: SCAN, slots), or a place for knowing what a
-# visit is for (select.pxi).
+# What it is not: a sweep by hash positions for others to number (hash_sweep: SCAN, slots), or a place for knowing what
+# a visit is for (select.pxi).
 #
 # A piece takes one stripe, goes from home to home, and leaves its place. Where a home is done the place is the hash of
 # the next one; otherwise it is the key, and the position in the key's group, *before* the row that comes next. Either
 # says the same whatever has happened to the map meanwhile: homes split, merge and move, hashes do not.
 #
 # What must stay true:
-# 1. Between two rows `at` says nothing: it is written when the lock is about to go, and then it stands before everything
-#    that has not been visited, and behind everything that has.
+# 1. Between two rows `at` says nothing: it is written when the lock is about to go, and then it stands before
+#    everything that has not been visited, and behind everything that has.
 # 2. The words of a home are taken once. Erasing moves slots, and may make the map move homes, but no rows: so the words
 #    stay good for rows and groups, and a slot is found again through map_slot.
 # 3. A lock is held for at most `budget` rows, and for a bounded number of homes and holes where there are no rows.
