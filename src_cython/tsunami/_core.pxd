@@ -171,3 +171,28 @@ cdef bint trash_waiting() noexcept nogil
 cdef int trash_collect() except -1                                               # finalizers run here
 
 cdef uint64_t clock_ms() noexcept nogil                                          # ms since 1970, coarse clock
+
+# ---- ETS.CALL: bytes in, bytes out
+cdef struct call_t:
+    uint64_t session       # as whom
+    const uint64_t* self_row   # who that is to Erlang: a one-element row; NULL: nobody in particular
+    bint patient           # may it take its time?
+    const char* error      # after CALL_DONE: the error line, or NULL
+    buf_t out              # the result, in the external term format
+    # -- its own
+    buf_t args
+    buf_t rows
+    const cell_t* cells
+    const char* base
+    size_t n
+    size_t found
+    bint failed
+    table_t* table
+    cell_t named
+
+cdef void call_open(call_t* c) noexcept nogil
+cdef void call_close(call_t* c) noexcept nogil
+# 0: done. 1: nothing has happened, Python is to answer.
+cdef int call_run(call_t* c, const char* name, size_t name_len, const char* args, size_t args_len) noexcept nogil
+# Before anything that may rename or delete tables, and when a batch is over.
+cdef void call_rest(call_t* c) noexcept nogil
