@@ -43,18 +43,20 @@ ATTACK = (
 )
 
 # How a connection is told that a table has become its own: the push, or None if it cannot be told.
-Transfer = Callable[["Session", Table, tsunami.Session | None, object], _wire.Push | None]
+Transfer = Callable[["Session", Table, tsunami.Session | None, _core.Packed], _wire.Push | None]
 
 
-def plain_transfer(session: "Session", table: Table, giver: tsunami.Session | None, data: object) -> _wire.Push | None:
+def plain_transfer(
+    session: "Session", table: Table, giver: tsunami.Session | None, data: _core.Packed
+) -> _wire.Push | None:
     """In RESP3's own types: ETS-TRANSFER [table, giver's client id, data]. RESP2 has no pushes: such a client is not
     told.
     """
     if session.conn.resp < 3:
         return None
     try:
-        told: object = reply_of(data)
-    except CommandError:  # Python gave what has no form as a reply
+        told: object = reply_of(data.term())
+    except (CommandError, tsunami.TsunamiError):  # Python or Erlang gave what has no form as a reply
         told = None
     return _wire.Push(["ETS-TRANSFER", [table.name, session.app.shared.holder_name(giver), told]])
 
@@ -113,6 +115,7 @@ class Session:
         self.closing = False  # close after the reply is written
         self.command_name = ""  # of the last cold command, as CLIENT LIST shows it
         self._holder: tsunami.Session | None = None
+        self.identity = b""  # what ETS.HELLO said, in Erlang's external term format
         self.spell_transfer: Transfer = plain_transfer
         self._closed = app.shared.event()
         app.shared.sessions[conn.id] = self
@@ -175,14 +178,16 @@ class Session:
 
         Whoever inherits is told before anything else happens.
         """
+        if self.app.shared.identities.get(self.identity) is self:
+            del self.app.shared.identities[self.identity]
         if self._holder is not None:
             self._holder.end()
             self.app.shared.holders.pop(self._holder.id, None)
 
     def push_transfers(self) -> None:
         """Write the messages that wait, on the event loop."""
-        while self._holder is not None and (message := self._holder.receive(0)) is not None:
-            _, table, giver, data = message
+        while self._holder is not None and (message := _core.next_transfer(self._holder)) is not None:
+            table, giver, data = message
             push = self.spell_transfer(self, table, giver, data)
             if push is not None:
                 self.conn.push(push, 3)

@@ -13,8 +13,9 @@ What must stay true:
 
 import asyncio
 from collections import defaultdict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 if TYPE_CHECKING:
     import tsunami
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from tsunami_server.session import Session
 
 PauseMode = Literal["write", "all"]
+T = TypeVar("T")
 LATENCY_SAMPLES = 160
 SLOWLOG_MAX_ARGUMENTS = 32
 SLOWLOG_MAX_STRING = 128
@@ -51,6 +53,7 @@ class SlowEntry:
 class Shared:
     sessions: "dict[int, Session]" = field(default_factory=dict)
     holders: "dict[int, Session]" = field(default_factory=dict)  # those that are somebody to the tables, by that id
+    identities: "dict[bytes, Session]" = field(default_factory=dict)  # those that said ETS.HELLO, by what they said
     commands: dict[str, CommandCount] = field(default_factory=lambda: defaultdict(CommandCount))
     errors: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     hits: int = 0
@@ -163,6 +166,11 @@ class Shared:
     @staticmethod
     async def sleep(seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    @staticmethod
+    async def in_thread(function: Callable[..., T], *args: object) -> T:
+        """For what takes long and needs no GIL: everybody else goes on meanwhile."""
+        return await asyncio.get_running_loop().run_in_executor(None, function, *args)
 
     async def wait_unpaused(self) -> None:
         if self._wake is not None:

@@ -11,6 +11,7 @@ from _typeshed import FileDescriptorLike
 from typing_extensions import disjoint_base
 
 from tsunami import Table
+from tsunami._core import Packed
 
 # ---- reply values: what a cold command returns. Also: None (null), bool, int, float, bytes (bulk), str (bulk, UTF-8),
 # list / tuple (array), dict (map), set / frozenset (set).
@@ -98,6 +99,7 @@ class Conn:
     @property
     def id(self) -> int: ...
     session: int                  # id of the tsunami.Session as which commands run; 0: nobody in particular
+    identity: Packed | None       # who its session is to Erlang
     db: int                       # SELECT
     resp: int                     # 2 or 3
     authenticated: bool           # hot commands run only if so

@@ -192,7 +192,9 @@ cdef struct call_t:
 
 cdef void call_open(call_t* c) noexcept nogil
 cdef void call_close(call_t* c) noexcept nogil
-# 0: done. 1: nothing has happened, Python is to answer.
+# 0: done. Else nothing has happened, and Python is to answer.
 cdef int call_run(call_t* c, const char* name, size_t name_len, const char* args, size_t args_len) noexcept nogil
 # Before anything that may rename or delete tables, and when a batch is over.
 cdef void call_rest(call_t* c) noexcept nogil
+# Of a Packed: the row of this one element, as long as the object lives.
+cdef const uint64_t* row_of_packed(object term) except NULL

@@ -18,14 +18,15 @@
 #
 # 1. The table argument is judged before all others, and every argument before anything is changed.
 # 2. A call that has failed has changed nothing.
-# 3. CALL_COLD has changed nothing either: the function is Python's, or would run too long here, or failed (the caller
-#    that has the GIL asks again, with `patient`, and gets the error line).
+# 3. CALL_COLD and CALL_LONG have changed nothing either: the function is Python's, or would run too long for somebody
+#    who has others to serve; such a one asks again in a thread of its own, with `patient`.
 # 4. A call_t belongs to one thread. Its table is kept from call to call until call_rest, so that a pipeline of calls
 #    looks it up once; whatever could rename or delete tables in the same thread comes after a call_rest.
 
 cdef enum:
     CALL_DONE = 0              # c.out holds the result, or c.error the error line
-    CALL_COLD = 1
+    CALL_COLD = 1              # not a function that is done here
+    CALL_LONG = 2              # it would run too long here
     CALL_SLOTS = 256
     CALL_MAX = 80
     CALL_LONG_ARGS = 1 << 18   # bytes of arguments, and rows of a table, from which on a call is not for the loop
@@ -37,7 +38,7 @@ cdef cell_t call_node = atom_cell("tsunami@nohost")
 
 ctypedef int (*call_fn)(call_t* c) noexcept nogil
 
-cdef struct function_t:
+cdef struct call_entry_t:
     const char* name
     size_t len
     size_t arity
@@ -45,7 +46,7 @@ cdef struct function_t:
     bint walks                 # takes time in proportion to the table
     call_fn run
 
-cdef function_t call_functions[CALL_MAX]
+cdef call_entry_t call_functions[CALL_MAX]
 cdef uint32_t call_count = 0
 cdef uint8_t call_slots[CALL_SLOTS]
 
@@ -261,7 +262,7 @@ cdef inline void call_probe(call_t* c, size_t i, probe_t* key) noexcept nogil:
 # ---- writing
 
 cdef int call_given_rows(call_t* c, const uint64_t*** rows, size_t* n) noexcept nogil:
-    """The second argument as rows: a tuple, or a proper list of tuples. ST_BADARG for anything else. The caller frees."""
+    """The second argument as rows: a tuple, or a proper list of tuples, else ST_BADARG. The caller frees."""
     cdef cell_t what = c.cells[1]
     cdef const cell_t* cells = &what
     cdef const char* base = c.base
@@ -701,16 +702,23 @@ cdef int call_see(void* ctx, const uint64_t* row, buf_t* out) noexcept nogil:
 cdef int call_tab2list(call_t* c) noexcept nogil:
     """The rows of one piece after the other are written as they come; how many they were is written at the end."""
     cdef place_t at
+    cdef uint64_t cursor = 0
     cdef size_t n = 0, i, where
     cdef const uint64_t* row
+    cdef bint over = False
     cdef int st = ST_OK
     c.out.len = 0
     if buf_append(&c.out, b"\x83l\0\0\0\0", 6) != ST_OK:
         return ST_NO_MEMORY
     place_open(&at)
-    while st == ST_OK and not at.over:
+    while st == ST_OK and not over:
         call_empty(c)
-        st = c.table.methods.scan(c.table, NULL, &at, knob_scan_rows, call_see, c)
+        if c.table.methods.ordered:
+            st = c.table.methods.scan(c.table, NULL, &at, knob_scan_rows, call_see, c)
+            over = at.over
+        else:
+            st = c.table.methods.sweep(c.table, &cursor, 0, knob_scan_rows, call_copy, c)
+            over = cursor == 0
         where = 0
         for i in range(c.found):
             row = <const uint64_t*>(c.rows.data + where)
@@ -743,9 +751,9 @@ cdef inline uint32_t call_hash(const char* name, size_t n, size_t arity) noexcep
     return ((h ^ (<uint32_t>arity + 1) * 40503) >> 7) & (CALL_SLOTS - 1)
 
 
-cdef function_t* call_function(const char* name, size_t n, size_t arity) noexcept nogil:
+cdef call_entry_t* call_function(const char* name, size_t n, size_t arity) noexcept nogil:
     cdef uint32_t at = call_hash(name, n, arity)
-    cdef function_t* f
+    cdef call_entry_t* f
     while call_slots[at]:
         f = &call_functions[call_slots[at] - 1]
         if f.len == n and f.arity == arity and memcmp(f.name, name, n) == 0:
@@ -757,7 +765,7 @@ cdef function_t* call_function(const char* name, size_t n, size_t arity) noexcep
 cdef int call_add(const char* name, size_t arity, int right, call_fn run, bint walks) except -1:
     """Enter a function; once for each, when the module is made."""
     global call_count
-    cdef function_t* f = &call_functions[call_count]
+    cdef call_entry_t* f = &call_functions[call_count]
     cdef uint32_t at
     if call_count == CALL_MAX:
         raise SystemError("CALL_MAX is too small")
@@ -799,7 +807,7 @@ cdef inline void call_trim(buf_t* b) noexcept nogil:
     b.len = 0
 
 
-cdef int call_arguments(call_t* c, const char* args, size_t n) noexcept nogil:
+cdef int call_decode(call_t* c, const char* args, size_t n) noexcept nogil:
     """The list of the arguments, decoded. ST_BADARG if it is none."""
     cdef size_t at = 0
     cdef cell_t list
@@ -816,16 +824,16 @@ cdef int call_arguments(call_t* c, const char* args, size_t n) noexcept nogil:
 
 
 cdef int call_run(call_t* c, const char* name, size_t name_len, const char* args, size_t args_len) noexcept nogil:
-    """Carry out one call. CALL_DONE or CALL_COLD; patient callers get CALL_COLD only for what is not done here."""
-    cdef function_t* f
+    """Carry out one call. CALL_DONE, CALL_COLD, or, unless the caller is patient, CALL_LONG."""
+    cdef call_entry_t* f
     cdef int st
     c.error = NULL
     call_trim(&c.args)
     call_trim(&c.rows)
     call_trim(&c.out)
     if not c.patient and args_len > CALL_LONG_ARGS:
-        return CALL_COLD
-    st = call_arguments(c, args, args_len)
+        return CALL_LONG
+    st = call_decode(c, args, args_len)
     if st == ST_COMPRESSED:
         return CALL_COLD
     if st != ST_OK:
@@ -841,7 +849,7 @@ cdef int call_run(call_t* c, const char* name, size_t name_len, const char* args
         if call_table(c, f.right) != ST_OK:
             return CALL_DONE
         if f.walks and not c.patient and table_len(c.table) > CALL_LONG_ROWS:
-            return CALL_COLD
+            return CALL_LONG
     call_status(c, f.run(c))
     return CALL_DONE
 
@@ -874,11 +882,11 @@ call_add(b"update_element", 4, RIGHT_WRITE, call_update_element, False)
 
 # ---- what Python sees
 
-def call(str function, bytes arguments, uint64_t session=0, bytes identity=None, /):
+def call(str function, bytes arguments, uint64_t session, Packed identity, bint patient, /):
     """Carry out one of the functions that are done here, as this session; the GIL is free meanwhile.
 
-    Gives (True, result in the external term format), (False, the error line), or None if the function with that many
-    arguments is not one of them.
+    Gives (True, result in the external term format), (False, the error line), None if the function with that many
+    arguments is not one of them, or, unless patient, False if it would take long: nothing has happened then.
     """
     cdef call_t c
     cdef bytes name = function.encode()
@@ -887,21 +895,119 @@ def call(str function, bytes arguments, uint64_t session=0, bytes identity=None,
     cdef size_t name_len = len(name), args_len
     cdef int st
     if arguments[:2] == b"\x83P":
-        arguments = etf_inflated(arguments)
+        try:
+            arguments = etf_inflated(arguments)
+        except BadArgument:
+            return False, "ERR the arguments are no list in Erlang's external term format"
     args = arguments
     args_len = len(arguments)
     call_open(&c)
     c.session = session
-    c.patient = True
+    c.patient = patient
     try:
         if identity is not None:
-            c.self_row = <const uint64_t*><const char*>identity
+            c.self_row = packed_row(identity)
         with nogil:
             st = call_run(&c, p, name_len, args, args_len)
-        if st == CALL_COLD:
-            return None
+        if st != CALL_DONE:
+            return None if st == CALL_COLD else False
         if c.error != NULL:
             return False, (<bytes>c.error).decode()
         return True, PyBytes_FromStringAndSize(c.out.data, c.out.len)
     finally:
         call_close(&c)
+
+
+def call_arguments(bytes data not None, /):
+    """The list of a call's arguments, for a function of Python's. None if the bytes are no list.
+
+    Lists and tuples are opened three levels deep, with the list of the arguments; what lies deeper, and maps, which a
+    dict would not always hold, come as Packed.
+    """
+    cdef packed_t packed
+    cdef const uint64_t* row
+    if data[:2] == b"\x83P":
+        try:
+            data = etf_inflated(data)
+        except BadArgument:
+            return None
+    buf_init(&packed.buffer, packed.home, sizeof(packed.home))
+    try:
+        if etf_read(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), &packed.buffer, &packed.at, 0) != ST_OK:
+            return None
+        row = <const uint64_t*>(packed.buffer.data + packed.at)
+        given = shallow_term(row_cell(row, 0), <const char*>row, 3)
+        return given if isinstance(given, list) else None
+    finally:
+        buf_free(&packed.buffer)
+
+
+cdef object shallow_term(cell_t c, const char* base, int levels):
+    """A term, its containers opened so many levels deep."""
+    cdef const cell_t* cells = NULL
+    cdef const char* inner = NULL
+    cdef size_t n, i
+    cdef int low = cell_low(c)
+    if not cell_is_box(c) or low == LOW_PID or low == LOW_REF or low == LOW_PORT:
+        return decode_cell(c, base, NULL)
+    if levels == 0 or (low != LOW_TUPLE and low != LOW_LIST):
+        return packed_of(c, base)
+    n = term_cells(c, base, &cells, &inner)
+    parts = [shallow_term(cells[i], inner, levels - 1) for i in range(n)]
+    return parts if low == LOW_LIST else tuple(parts)
+
+
+def table_reference(Table table not None, /):
+    """The reference by which Erlang knows a table."""
+    cdef packed_t packed
+    cdef const uint64_t* row
+    buf_init(&packed.buffer, packed.home, sizeof(packed.home))
+    try:
+        if call_reference(&packed.buffer, table.t.id, &packed.at) != ST_OK:
+            raise MemoryError
+        row = <const uint64_t*>(packed.buffer.data + packed.at)
+        return decode_cell(row_cell(row, 0), <const char*>row, NULL)
+    finally:
+        buf_free(&packed.buffer)
+
+
+def reference_number(Reference reference not None, /):
+    """The number of the table, be it deleted, whose reference this is; 0 if it is none of ours."""
+    cdef packed_t packed
+    cdef const uint64_t* row
+    buf_init(&packed.buffer, packed.home, sizeof(packed.home))
+    try:
+        pack_alone(reference, &packed)
+        row = <const uint64_t*>(packed.buffer.data + packed.at)
+        return call_number(row_cell(row, 0), <const char*>row)
+    finally:
+        buf_free(&packed.buffer)
+
+
+def session_pid(Session session, /):
+    """Who a session is to Erlang that has not said so: a pid of a node of our own. None is <node.0.0>."""
+    cdef uint64_t number = session.number if session is not None else 0
+    return Pid.__new__(
+        Pid, atom_object(call_node), number & 0x0FFFFFFF, (number >> 28) & 0xFFFFFFFF, call_creation)
+
+
+def pid_session(Pid pid not None, /):
+    """The session that lives and has this session_pid, or None."""
+    if pid.node is not atom_object(call_node) or pid.creation != call_creation:
+        return None
+    return _sessions.get(pid.id | <uint64_t>pid.serial << 28)
+
+
+def next_transfer(Session session not None, /):
+    """What session.receive(0) gives, with the data as it is kept: (table, from, Packed); None if nothing waits."""
+    cdef tuple message = None
+    with _rights:
+        if session.inbox:
+            message = session.inbox.popleft()
+    if message is None:
+        return None
+    return message[0], message[1], packed_whole(message[2])
+
+
+cdef const uint64_t* row_of_packed(object term) except NULL:
+    return packed_row(<Packed?>term)

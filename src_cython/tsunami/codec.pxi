@@ -546,6 +546,8 @@ cdef int pack_own(packer_t* p, size_t at, size_t i, object o) except -1:
         return frame_push(p, LOW_REF, items, <PyObject*>o, len(items), i)
     if type_ is Port:
         return frame_push(p, LOW_PORT, ((<Port>o).node, (<Port>o).id, (<Port>o).creation), <PyObject*>o, 3, i)
+    if type_ is Packed:
+        return pack_packed(p, at, i, <Packed>o)
     if type_ is not Fun:
         return PACK_OTHER
     if (<Fun>o).kind == "export":
@@ -556,6 +558,12 @@ cdef int pack_own(packer_t* p, size_t at, size_t i, object o) except -1:
     frame_push(p, LOW_FUN, items, <PyObject*>o, FUN_CELLS, i)
     set_flags(p.out, p.frames[p.depth - 1].at, HAS_MARKS)
     return 0
+
+
+cdef int pack_packed(packer_t* p, size_t at, size_t i, Packed o) except -1:
+    cdef const uint64_t* row = packed_row(o)
+    cdef int status = row_add_term(p.out, at, i, row_cell(row, 0), <const char*>row)
+    return pack_error(status) if status != ST_OK else 0
 
 
 cdef int pack_extension(packer_t* p, size_t at, size_t i, object o, _Extension extension) except -1:

@@ -371,4 +371,61 @@ cdef class Fun:
         return Fun, (self.kind, *self.fields)
 
 
+# ---- a term as it is
+
+@cython.final
+cdef class Packed:
+    """A term that stays packed: for what only passes through Python, and need not be something that Python has."""
+    cdef bytes row              # a row of this one element
+
+    def term(self):
+        """The term as a Python object. BadArgument for a map with keys that a dict would not tell apart."""
+        return decode_row(packed_row(self), NULL)[0]
+
+    def __repr__(self):
+        return f"<packed term of {len(self.row)} bytes>"
+
+
+cdef inline const uint64_t* packed_row(Packed term) noexcept:
+    return <const uint64_t*>PyBytes_AS_STRING(term.row)
+
+
+cdef Packed packed_whole(bytes row):
+    """Of a row of one element."""
+    cdef Packed term = Packed.__new__(Packed)
+    term.row = row
+    return term
+
+
+cdef Packed packed_of(cell_t c, const char* base):
+    """A copy of any term."""
+    cdef buf_t b
+    cdef size_t at = 0
+    cdef int status
+    buf_init(&b, NULL, 0)
+    try:
+        status = row_begin(&b, 1, &at)
+        if status == ST_OK:
+            status = row_add_term(&b, at, 0, c, base)
+        if status == ST_OK:
+            status = row_end(&b, at)
+        if status != ST_OK:
+            pack_error(status)
+        return packed_whole(PyBytes_FromStringAndSize(b.data + at, b.len - at))
+    finally:
+        buf_free(&b)
+
+
+def pack(term, /):
+    """A term as it is packed, on its own. BadType for what only a table can keep."""
+    cdef packed_t packed
+    buf_init(&packed.buffer, packed.home, sizeof(packed.home))
+    try:
+        pack_alone(term, &packed)
+        return packed_whole(
+            PyBytes_FromStringAndSize(packed.buffer.data + packed.at, packed.buffer.len - packed.at))
+    finally:
+        buf_free(&packed.buffer)
+
+
 END_OF_TABLE = atom_object(cell_atom(ATOM_END_OF_TABLE))

@@ -69,6 +69,7 @@ cdef struct conn_t:
     size_t sent
     uint64_t id
     uint64_t session            # tsunami.Session.id, once the connection needed one; 0: nobody in particular
+    const uint64_t* self_row    # who that is to Erlang; the Conn keeps it
     uint64_t created_ms
     uint64_t active_ms
     int db
@@ -299,6 +300,7 @@ cdef int conn_run(conn_t* c, out_t* o, uint64_t until) noexcept nogil:
     r.db_index = c.db
     r.db = c.plane.dbs[c.db]
     r.session = c.session
+    r.self_row = c.self_row
     r.resp = c.resp
     r.named = NULL
     far = not only_cold and table_len(r.db) > AHEAD_ROWS
@@ -333,6 +335,7 @@ cdef int conn_run(conn_t* c, out_t* o, uint64_t until) noexcept nogil:
     if n or state == S_COLD:            # one that turned out cold has used the scratch buffers too
         plane_account(c.plane, ts_now_ns() - start, n)
     named_release(&r)
+    call_rest(&c.plane.call)
     return state
 
 
@@ -359,6 +362,7 @@ cdef class Plane:
         memset(&self.slow, 0, sizeof(slow_log_t))
         buf_init(&self.p.row, NULL, 0)
         buf_init(&self.p.copy, NULL, 0)
+        call_open(&self.p.call)
 
     def __init__(self, list keyspaces not None):
         if len(keyspaces) != DATABASES:
@@ -381,6 +385,7 @@ cdef class Plane:
         cdef uint32_t i
         buf_free(&self.p.row)
         buf_free(&self.p.copy)
+        call_close(&self.p.call)
         free(self.p.shared_in)
         free(self.p.shared_out.data)
         for i in range(self.slow.len):
@@ -554,6 +559,7 @@ cdef class Conn:
     cdef conn_t c
     cdef Plane plane
     cdef str cold_name
+    cdef object identity_        # a Packed
 
     def __cinit__(self, Plane plane not None):
         memset(&self.c, 0, sizeof(conn_t))
@@ -590,6 +596,16 @@ cdef class Conn:
     @session.setter
     def session(self, uint64_t value):
         self.c.session = value
+
+    @property
+    def identity(self):
+        """Who the session is to Erlang: a tsunami._core.Packed, or None."""
+        return self.identity_
+
+    @identity.setter
+    def identity(self, value):
+        self.c.self_row = row_of_packed(value) if value is not None else NULL
+        self.identity_ = value
 
     @property
     def db(self):

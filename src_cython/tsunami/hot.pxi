@@ -19,9 +19,11 @@ from tsunami._core cimport (
     K_ATOM, K_BIG, K_BINARY, K_FLOAT, K_INT, K_LIST, K_MAP, K_NIL, K_TUPLE,
     RIGHT_READ, RIGHT_WRITE,
     ST_ABSENT, ST_EXISTS, ST_OK, ST_STOP,
-    atom_text, buf_append, buf_free, buf_init, buf_t, cell_t, clock_ms, kind_t, probe_binary, probe_int, probe_t,
+    atom_text, buf_append, buf_free, buf_init, buf_t, call_close, call_open, call_rest, call_run, call_t, cell_t,
+    clock_ms,
+    kind_t, probe_binary, probe_int, probe_t,
     row_add_binary, row_add_int, row_add_term, row_arity, row_begin, row_bytes, row_cell, row_deadline, row_edit_t,
-    row_end, row_sink_t,
+    row_end, row_of_packed, row_sink_t,
     table_allows,
     table_edit, table_erase, table_expire, table_find, table_get, table_is_bag, table_keypos, table_len, table_member,
     table_of, table_prefetch, table_prefetch_row, table_put, table_put_many, table_release, table_t, table_volatile,
@@ -71,6 +73,7 @@ cdef struct plane_t:
     # -- scratch
     buf_t row                   # rows on their way into a table
     buf_t copy                  # rows on their way out
+    call_t call                 # of ETS.CALL
     char* shared_in             # what connections without a backlog receive into
     out_t shared_out            # and write to
 
@@ -82,6 +85,7 @@ cdef struct run_t:
     table_t* db
     int db_index
     uint64_t session            # as whom the connection acts; 0: nobody in particular
+    const uint64_t* self_row    # who that is to Erlang: a row of this one term, or NULL
     int resp
     bint odd                    # a sink met what it cannot spell
     size_t count                # rows a sink has seen
