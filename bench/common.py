@@ -165,8 +165,9 @@ def python(script: str, *args: object) -> list[str]:
 
 
 def start(command: Sequence[str], core: int = SUBJECT, **kwargs: object) -> subprocess.Popen[str]:
-    """Start a child on one core; its threads inherit that."""
-    pin = ["taskset", "-c", str(core)] if shutil.which("taskset") else []
+    """Start a child on one core (-1: on all of them); its threads inherit that."""
+    cores = ",".join(map(str, _CORES)) if core < 0 else str(core)
+    pin = ["taskset", "-c", cores] if shutil.which("taskset") else []
     return subprocess.Popen([*pin, *command], text=True, **kwargs)  # type: ignore[call-overload, no-any-return]
 
 

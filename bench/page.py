@@ -110,9 +110,37 @@ def memory(result: common.Result) -> list[str]:
     return [*lines, *table(head, body)]
 
 
+def queries(result: common.Result) -> list[str]:
+    sides = ["tuples", "sortedcontainers", "ets", "tsunami"]
+    rows = [
+        [op, *(number(result.value("queries", "ns", side=s, op=op), "{:.1f}") for s in sides)]
+        for op in dict.fromkeys(r["op"] for r in result.rows("queries"))
+    ]
+    lines = ["### Ordered tables and queries", "", "1,000,000 rows, ns for each row or call.", ""]
+    lines += table(["", *sides], rows)
+    lines += plain("Memory of an ordered table", "Bytes a row as the table tells.", result, "memory")
+    words = "What lookups of one thread take while another searches a table of 5,000,000 rows, ms."
+    return lines + plain("Other threads beside a query", words, result, "waits")
+
+
+def mixes(result: common.Result) -> list[str]:
+    """Operations per second, and ours over ETS's."""
+    rows = []
+    for r in result.rows("mixes", side="tsunami"):
+        where = {k: r[k] for k in ("type", "mix", "threads")}
+        theirs = result.value("mixes", "per_second", side="ets", **where)
+        ours = float(r["per_second"])
+        name = r["mix"].replace("_", " ")
+        ratio = f"{ours / theirs:.2f}x" if theirs else "-"
+        rows.append([r["type"], name, r["threads"], number(theirs, "{:,.0f}"), number(ours, "{:,.0f}"), ratio])
+    head = ["table", "mix, %", "threads", "ets, ops/s", "tsunami, ops/s", "ours / theirs"]
+    words = f"{result.head['python']} (GIL {result.head['gil']}), ETS in OTP {result.head['otp']}."
+    return ["### ETS's throughput mixes", "", words, "", *table(head, rows)]
+
+
 def page(results: targets.Results) -> list[str]:
     lines = []
-    for part, draw in (("inprocess", inprocess), ("server", server)):
+    for part, draw in (("inprocess", inprocess), ("queries", queries), ("mixes", mixes), ("server", server)):
         if part in results:
             lines += draw(results[part])
     if latency := results.get("latency"):
@@ -131,9 +159,13 @@ def page(results: targets.Results) -> list[str]:
 
 
 def main() -> None:
-    results = {p: r for p in ("inprocess", "server", "latency", "memory", "gc", "growth") if (r := common.latest(p))}
-    first = next(iter(results.values()))
-    lines = [*machine(first), *the_targets(results), *page(results)]
+    results = {
+        p: r
+        for p in ("inprocess", "queries", "mixes", "server", "latency", "memory", "gc", "growth")
+        if (r := common.latest(p))
+    }
+    newest = max(results.values(), key=lambda r: r.head["date"])
+    lines = [*machine(newest), *the_targets(results), *page(results)]
     text = PAGE.read_text()
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2] or "\n"

@@ -29,6 +29,7 @@ COLOURS = {
     "cachebox": "#9a9a9a",
     "cereggii": "#7d7d7d",
     "sortedcontainers": "#5f5f5f",
+    "tuples": "#30638e",
     "control": "#c8c8c8",
     "empty": "#c8c8c8",
 }
@@ -143,6 +144,47 @@ def gc(result: common.Result) -> Any:
     return figure
 
 
+def queries(result: common.Result) -> Any:
+    sides = ["tuples", "sortedcontainers", "ets", "tsunami"]
+    calls = ["lookup", "next", "insert_random", "insert_ascending"]
+    rows = ["iterate", "select_count_set", "select_count_ordered", "select_tenth_set", "select_tenth_ordered"]
+    rows += ["tab2list_set", "tab2list_ordered"]
+    figure, axes = plt.subplots(1, 2, figsize=(15, 5), width_ratios=[4, 7])
+    for ax, ops, unit in ((axes[0], calls, "ns per call"), (axes[1], rows, "ns per row")):
+        bars(ax, ops, sides, lambda s, op: result.value("queries", "ns", side=s, op=op))
+        ax.set_xticks(range(len(ops)), [op.replace("_", "\n") for op in ops], fontsize=8)
+        ax.set_ylabel(unit)
+    axes[0].set_title("an ordered table", loc="left")
+    axes[1].set_title("all rows, of a hash table and of an ordered one", loc="left")
+    axes[1].legend(frameon=False)
+    figure.suptitle("Ordered tables and queries, 1,000,000 rows")
+    return figure
+
+
+def mixes(result: common.Result) -> Any:
+    types = ("set", "ordered_set")
+    figure, axes = plt.subplots(2, 2, figsize=(14, 8), sharex="col", width_ratios=[3, 5])
+    for column, type in enumerate(types):
+        names = list(dict.fromkeys(r["mix"] for r in result.rows("mixes", type=type)))
+        for row, threads in enumerate((1, 2)):
+            ax = axes[row][column]
+            where = {"type": type, "threads": threads}
+            bars(
+                ax,
+                names,
+                ["ets", "tsunami"],
+                lambda s, m, w=where: result.value("mixes", "per_second", side=s, mix=m, **w),
+            )
+            ax.set_xticks(range(len(names)), [name.replace("_", " ").replace(", ", "\n") for name in names], fontsize=8)
+            ax.set_title(f"{type}, {threads} thread{'s' if threads > 1 else ''}", loc="left")
+            ax.set_ylabel("operations per second")
+    axes[0][0].legend(frameon=False)
+    figure.suptitle(
+        f"ETS's throughput mixes, key range 1,000,000 (%; {result.head['python']}, GIL {result.head['gil']})"
+    )
+    return figure
+
+
 def growth(result: common.Result) -> Any:
     figure, ax = plt.subplots(figsize=(11, 4.5))
     rows = result.sections.get("windows", [])
@@ -167,7 +209,15 @@ def growth(result: common.Result) -> Any:
     return figure
 
 
-PLOTS = {"inprocess": inprocess, "server": server, "memory": memory, "gc": gc, "growth": growth}
+PLOTS = {
+    "inprocess": inprocess,
+    "queries": queries,
+    "mixes": mixes,
+    "server": server,
+    "memory": memory,
+    "gc": gc,
+    "growth": growth,
+}
 
 
 def main() -> None:

@@ -26,6 +26,8 @@ import targets
 # Part -> module. The order is that of a full run.
 PARTS = {
     "inprocess": "inprocess",
+    "queries": "queries",
+    "mixes": "mixes",
     "server": "server",
     "latency": "latency",
     "memory": "memory",

@@ -1,4 +1,4 @@
-"""The targets of the first issue against what was measured: a ratio, and met or missed.
+"""The targets against what was measured: a ratio, and met or missed.
 
 A target is a row of data: what it is called, how it is computed from a result, its bound. It reads the text results
 of the parts, so it can be made again from committed ones, and says `-` for what was not measured.
@@ -161,8 +161,61 @@ def ticker(r: Results) -> float | None:
     return _part(r, "latency", "ticker", "p99_ms", loop="native", load="pipeline_64")
 
 
+def query_ns(results: Results, side: str, op: str) -> float | None:
+    part = results.get("queries")
+    return part and part.value("queries", "ns", side=side, op=op)
+
+
+def query(op: str, side: str, their_op: str | None = None) -> Callable[[Results], float | None]:
+    """Ours over theirs, of the part `queries`."""
+    return lambda r: ratio(query_ns(r, "tsunami", op), query_ns(r, side, their_op or op))
+
+
+def _query_note(op: str, side: str, their_op: str | None) -> Callable[[Results], str]:
+    def note(r: Results) -> str:
+        ours, theirs = query_ns(r, "tsunami", op), query_ns(r, side, their_op or op)
+        return f"{ours:.1f} / {theirs:.1f} ns" if ours is not None and theirs is not None else ""
+
+    return note
+
+
+def longest_wait(r: Results) -> float | None:
+    part = r.get("queries")
+    rows = part.rows("waits") if part else []
+    return max(float(x["max_ms"]) for x in rows) if rows else None
+
+
+def _queries() -> list[Target]:
+    found = [
+        Target(f"{what}, 1M", query(op, side, their_op), bound, note=_query_note(op, side, their_op))
+        for what, op, side, their_op, bound in (
+            ("ordered lookup, random keys, against ETS", "lookup", "ets", None, 0.75),
+            ("ordered insert, random order, against ETS", "insert_random", "ets", None, 1.3),
+            ("ordered insert, ascending, against SortedDict", "insert_ascending", "sortedcontainers", None, 0.4),
+            ("next(key), random keys, against ETS", "next", "ets", None, 0.7),
+            ("next(key), a walk from first to last, against ETS", "walk", "ets", None, 0.7),
+            ("iterating an ordered table, per row, against walking a list of tuples", "iterate", "tuples", None, 1.5),
+            ("irange, per row, against walking a list of tuples", "irange", "tuples", "iterate", 1.5),
+            ("select_count, set, against ETS", "select_count_set", "ets", None, 0.15),
+            ("select_count, set, against a list comprehension", "select_count_set", "tuples", None, 0.5),
+            ("select_count, ordered_set, against ETS", "select_count_ordered", "ets", None, 0.6),
+            ("select of 10 %, set, against ETS", "select_tenth_set", "ets", None, 0.5),
+            ("select of 10 %, ordered_set, against ETS", "select_tenth_ordered", "ets", None, 0.5),
+            ("tab2list, set, against ETS", "tab2list_set", "ets", None, 0.6),
+            ("tab2list, ordered_set, against ETS", "tab2list_ordered", "ets", None, 0.6),
+        )
+    ]
+    told = Target(
+        "bytes per (int, int) row, ordered_set, 1M, told",
+        lambda r: _part(r, "queries", "memory", "told_per_row", side="tsunami"), 56, unit="",
+    )  # fmt: skip
+    waits = Target("other threads' longest wait beside a query of 5M rows, ms", longest_wait, 5.0, unit="")
+    return [*found, told, waits]
+
+
 TARGETS = [
     *_inprocess(),
+    *_queries(),
     *_state(),
     *_server(),
     Target("a 1 ms asyncio ticker under full load, late at p99, ms", ticker, 2.0, unit=""),
