@@ -65,6 +65,7 @@ from tsunami._core import (
 )
 from tsunami.listing import i
 from tsunami.matchspec import row, where
+from tsunami.persistence import TableFileError, file2tab, tab2file, tabfile_info
 from tsunami.querytext import QueryError, read_pattern, read_query, write_query
 
 _register_query(read_query, write_query, read_pattern)  # so that the engine takes the text of a query for a spec
@@ -83,6 +84,9 @@ __all__ = [
     "all",
     "i",
     "keyspace",
+    "tab2file",
+    "file2tab",
+    "tabfile_info",
     "END_OF_TABLE",
     "Row",
     "TableType",
@@ -122,5 +126,6 @@ __all__ = [
     "TermTooLarge",
     "AccessDenied",
     "QueryError",
+    "TableFileError",
     "__version__",
 ]

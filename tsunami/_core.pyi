@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, final, overload
+from os import PathLike
+from typing import Any, Final, Literal, Protocol, Self, TypeAlias, TypeVar, final, overload
 
 from typing_extensions import disjoint_base
 
@@ -130,6 +131,9 @@ class Table:
     def slot(self, index: int, /) -> list[Row] | Atom: ...
     def tab2list(self) -> list[Row]: ...
     def foldl(self, function: Callable[[Row, _T], _T], acc: _T, /) -> _T: ...
+    def tab2file(
+        self, path: str | PathLike[str], *, sync: bool = False, progress: Callable[[int, int], object] | None = None
+    ) -> bool: ...
     def foldr(self, function: Callable[[Row, _T], _T], acc: _T, /) -> _T: ...
     # -- in order: type ordered_set only
     def irange(
@@ -338,6 +342,16 @@ def _register_query(
 # ---- match specs
 def match_spec_test(term: object, spec: object, /) -> tuple[object, ...]: ...
 def test_ms(term: object, spec: object, /) -> tuple[object, object]: ...
+
+# ---- for tsunami.persistence: blocks of rows; BadArgument for what is none
+@final
+class Blocks:
+    def __new__(cls, table: Table, most: int, /) -> Self: ...  # bytes of a block, about
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> tuple[bytes, int]: ...  # a block, and how many rows it holds
+def load_block(table: Table, block: bytes | bytearray | memoryview, /) -> int: ...
+def christen(table: Table, name: str | Atom, /) -> None: ...  # an unnamed one; TableExists
+def register_files(tab2file: Callable[..., bool], /) -> None: ...
 
 # ---- for tests
 def _spec_run(term: object, spec: object, /) -> tuple[object] | None: ...

@@ -19,6 +19,7 @@ from cpython.tuple cimport PyTuple_Check, PyTuple_GET_SIZE
 from cpython.unicode cimport PyUnicode_CheckExact
 
 cdef object END_OF_TABLE_ = END_OF_TABLE
+cdef object _files = None       # tsunami.persistence.tab2file, which lies above and says so here
 cdef object _missing = object()
 
 # Tables that live, for all() and for the trash; and the named ones, which live until they are deleted.
@@ -1632,6 +1633,9 @@ cdef class Table:
         (True, 7, 3)
         """
         return table_delete_range(self, minimum, maximum, inclusive)
+    def tab2file(self, path, *, sync=False, progress=None):
+        """Write the table to a file, as tsunami.tab2file(table, path). ETS: tab2file/2,3."""
+        return _files(self, path, sync=sync, progress=progress)
 
     # -- queries (core_query.pxi)
     #
