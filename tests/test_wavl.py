@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from strategies import keys
 
-from tsunami import Atom, _core
+from tsunami import Atom, BadArgument, _core
 from tsunami._core import _Tree
 
 Key = Any
@@ -124,6 +124,40 @@ class Machine(RuleBasedStateMachine):
         expected = self.model.walk(key, dir, inclusive)
         assert same(expected, self.tree.walk(key, dir, inclusive))
         assert same(expected[0] if expected else None, self.tree.seek(key, dir, inclusive))
+
+    @rule(key=FEW, inclusive=st.booleans(), between=FEW)
+    def split_and_join(self, key: Key, inclusive: bool, between: Key) -> None:
+        high = self.tree.split(key, inclusive)
+        i, there = self.model.place(key)
+        border = i + (there and inclusive)
+        assert border == len(self.tree)
+        assert len(self.model.rows) - border == len(high)
+        high.check()
+        self.tree.check()
+        at, found = self.model.place(between)
+        if at == border and not found:
+            self.count += 1
+            self.tree.join(high, (between, self.count))
+            self.model.put((between, self.count))
+        else:
+            self.tree.join(high)
+
+    @rule(a=FEW, b=FEW, a_open=st.booleans(), b_open=st.booleans())
+    def cut(self, a: Key, b: Key, a_open: bool, b_open: bool) -> None:
+        if compare(a, b) > 0:
+            a, b = b, a
+        (i, there), (j, last) = self.model.place(a), self.model.place(b)
+        i, j = i + (there and a_open), j + (last and not b_open)
+        out = self.tree.cut(a, a_open, b, b_open)
+        out.check()
+        assert same(self.model.rows[i : max(i, j)], out.walk())
+        del self.model.rows[i : max(i, j)]
+        del self.model.keys[i : max(i, j)]
+
+    @rule()
+    def build_anew(self) -> None:
+        self.tree = _Tree()
+        self.tree.build(self.model.rows)
 
     @rule(key=FEW)
     def count_and_find(self, key: Key) -> None:
@@ -252,6 +286,29 @@ def test_keys_that_share_their_beginning_are_told_apart(kind: str, piece: int) -
         assert tree.find(make(i)) == (None if i % 3 == 0 else (make(i), i))
 
 
+# rows that a lookup may ask on average: one to confirm a key longer than a piece, and a few where the pieces of the
+# upper nodes cannot begin behind what keys of different beginnings share
+MAY_ASK = {"text": 0.2, "tuples": 0.2, "lists": 0.2, "long": 12, "prefixes": 12, "zeros": 12, "groups": 5}
+
+
+@pytest.mark.parametrize("kind", ALIKE)
+@pytest.mark.parametrize("how", ["put", "built"])
+def test_keys_that_share_their_beginning_are_found_without_asking_rows(kind: str, how: str) -> None:
+    make = ALIKE[kind]
+    rng = random.Random(12)
+    n = 400 if kind in ("prefixes", "zeros") else 3000
+    tree = _Tree()
+    if how == "built":
+        tree.build([(key,) for key in sorted((make(i) for i in range(n)), key=ordered)])
+    else:
+        for i in rng.sample(range(n), n):
+            tree.put((make(i),))
+    before = tree.asked
+    for _ in range(1000):
+        assert tree.find(make(rng.randrange(n))) is not None
+    assert (tree.asked - before) / 1000 <= MAY_ASK[kind]
+
+
 def test_a_prefix_of_forms_is_a_bound_below_all_that_begin_with_it(piece: int) -> None:
     tree = _Tree()
     rows = sorted((f"a{i}" if i < 50 else f"b{i}",) for i in range(100))
@@ -280,6 +337,227 @@ def test_a_deep_key_is_compared_without_recursion() -> None:
     tree.put((deep, 3))
     assert len(tree) == 2
     assert [row[1] for row in tree.walk()] == [3, 2]  # [] < [[]] < [[[]]]
+
+
+# ---- split, join, cut, build
+
+
+def made(rng: random.Random, n: int, scar: bool) -> _Tree:
+    """A tree of the rows (0,) .. (n - 1,); with a scar many were taken out on the way, so that nodes are 2,2."""
+    tree = _Tree()
+    for key in rng.sample(range(3 * n if scar else n), 3 * n if scar else n):
+        tree.put((key,))
+    if scar:
+        for key in rng.sample(range(n, 3 * n), 2 * n):
+            tree.take(key)
+    return tree
+
+
+@pytest.mark.parametrize("scar", [False, True], ids=["grown", "shrunk"])
+def test_split_and_join_at_every_key(scar: bool, piece: int) -> None:
+    rng = random.Random(5)
+    n = 130
+    for at in range(-1, n + 1):
+        low = made(rng, n, scar) if at % 10 == 0 or at == -1 else low  # noqa: F821
+        inclusive = rng.random() < 0.5
+        high = low.split(at, inclusive)
+        border = max(at + inclusive, 0)
+        assert low.walk() == [(i,) for i in range(min(border, n))]
+        assert high.walk() == [(i,) for i in range(border, n)]
+        low.check()
+        high.check()
+        low.check_arena(high)
+        low.join(high)
+        assert len(high) == 0
+        assert low.walk() == [(i,) for i in range(n)]
+        low.check()
+        low.check_arena()
+        assert low.cases["rotations of one update"] <= 3
+
+
+SIZES = [0, 1, 2, 3, 4, 7, 8, 20, 63, 64, 200, 1000]
+
+
+@pytest.mark.parametrize("low_size", SIZES)
+def test_join_of_any_two_sizes_with_and_without_a_middle(low_size: int, piece: int) -> None:
+    rng = random.Random(low_size)
+    for high_size in SIZES:
+        for middle in (False, True):
+            low = _Tree()
+            high = low.beside()
+            for key in rng.sample(range(low_size), low_size):
+                low.put((key,))
+            for key in rng.sample(range(high_size), high_size):
+                high.put((low_size + 1 + key,))
+            ranks = (low.rank_of_root, high.rank_of_root)
+            steps = low.steps
+            low.join(high, (low_size,) if middle else None)
+            taken = low.steps - steps
+            assert taken <= abs(ranks[0] - ranks[1]) + 1  # one more where the middle was taken from the lower tree
+            if middle:
+                assert max(ranks) <= low.rank_of_root <= max(ranks) + 1
+            expected = [(i,) for i in range(low_size + 1 + high_size) if middle or i != low_size]
+            assert low.walk() == expected
+            low.check()
+            low.check_arena(high)
+
+
+def test_the_joins_of_a_split_take_as_many_steps_as_the_root_has_ranks() -> None:
+    rng = random.Random(6)
+    for scar in (False, True):
+        tree = made(rng, 3000, scar)
+        for at in rng.sample(range(3000), 200):
+            rank, steps = tree.rank_of_root, tree.steps
+            high = tree.split(at)
+            # two sides; each join may pass one node more than the telescoped difference
+            assert tree.steps - steps <= 2 * (rank + 1) + (rank + 1)
+            tree.join(high)
+        tree.check()
+
+
+def test_every_case_of_rebalancing_a_join_is_met(piece: int) -> None:
+    rng = random.Random(7)
+    tree = made(rng, 400, True)
+    before = tree.cases
+    for at in rng.sample(range(400), 300):
+        tree.join(tree.split(at))
+    tree.check()
+    for name in ("promote", "rise single", "rise double", "rise even"):
+        assert tree.cases[name] > before[name], name
+
+
+def test_trees_that_were_split_go_on_as_trees(piece: int) -> None:
+    rng = random.Random(8)
+    trees = [made(rng, 600, True)]
+    rows = set(range(600))
+    borders = [0]
+    for at in sorted(rng.sample(range(1, 600), 5)):
+        trees.append(trees[-1].split(at))
+        borders.append(at)
+    for _ in range(600):
+        key = rng.randrange(600)
+        tree = trees[sum(border <= key for border in borders) - 1]
+        if key in rows:
+            assert tree.take(key) == (key,)
+        else:
+            assert tree.put((key,)) is None
+        rows ^= {key}
+    for tree in trees:
+        tree.check()
+    trees[0].check_arena(*trees[1:])
+    while len(trees) > 1:
+        at = rng.randrange(len(trees) - 1)
+        trees[at].join(trees.pop(at + 1))
+        trees[at].check()
+    assert trees[0].walk() == [(key,) for key in sorted(rows)]
+
+
+@pytest.mark.parametrize("kind", ALIKE)
+def test_keys_that_share_their_beginning_survive_splits_and_joins(kind: str, piece: int) -> None:
+    make = ALIKE[kind]
+    rng = random.Random(9)
+    n = 120
+    tree, model = _Tree(), Model()
+    for i in rng.sample(range(n), n):
+        model.put((make(i),))
+        tree.put((make(i),))
+    tree.put((0,))
+    tree.put((b"\xff" * 8,))  # no beginning is common to all
+    model.put((0,))
+    model.put((b"\xff" * 8,))
+    for i in rng.sample(range(n), 40):
+        high = tree.split(make(i), rng.random() < 0.5)
+        tree.check()
+        high.check()
+        row = (make(rng.randrange(n)),)
+        (tree if not high or compare(row[0], high.at(0)[0]) < 0 else high).put(row)
+        tree.join(high)
+        tree.check()
+    assert model.rows == tree.walk()
+
+
+@given(
+    st.lists(st.integers(0, 60), unique=True),
+    st.integers(-1, 61),
+    st.integers(-1, 61),
+    st.sampled_from(("--", "-+", "+-", "++")),
+    st.booleans(),
+    st.booleans(),
+)
+@settings(max_examples=effort(200), deadline=None)
+def test_a_range_is_cut_out(some: list[int], a: int, b: int, bounds: str, a_open: bool, b_open: bool) -> None:
+    tree = _Tree()
+    for key in some:
+        tree.put((key,))
+    low: Any = a if bounds[0] == "+" else ...
+    high: Any = b if bounds[1] == "+" else ...
+    out = tree.cut(low, a_open, high, b_open)
+    inside = {
+        key
+        for key in some
+        if (low is ... or key > a or (key == a and not a_open))
+        and (high is ... or key < b or (key == b and not b_open))
+    }
+    assert out.walk() == [(key,) for key in sorted(inside)]
+    assert tree.walk() == [(key,) for key in sorted(set(some) - inside)]
+    out.check()
+    tree.check()
+    tree.check_arena(out)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 100, 1000])
+def test_sorted_rows_make_a_tree_of_the_least_height(n: int, piece: int) -> None:
+    for kind in ("numbers", *ALIKE):
+        make = ALIKE.get(kind, lambda i: i)
+        rows = [(key,) for key in sorted((make(i) for i in range(n)), key=ordered)]
+        tree = _Tree()
+        tree.build(rows)
+        tree.check()
+        tree.check_arena()
+        assert tree.walk() == rows
+        assert tree.height == n.bit_length()
+        for row in rows[::7]:
+            assert tree.take(row[0]) == row
+            assert tree.put(row) is None
+        tree.check()
+
+
+@pytest.mark.parametrize("rows", [[(1,), (1.0,)], [(2,), (1,)], [("a",), ("b",), ("b",), ("c",)]])
+def test_rows_that_do_not_ascend_are_refused(rows: list[tuple[Any, ...]]) -> None:
+    tree = _Tree()
+    with pytest.raises(BadArgument, match="ascend"):
+        tree.build(rows)
+    assert len(tree) == 0
+    tree.check_arena()
+    assert tree.put((1,)) is None
+    tree.check()
+
+
+def test_several_finds_in_turns_are_finds() -> None:
+    rng = random.Random(10)
+    tree = _Tree()
+    assert tree.find_many([1, 2]) == [None, None]
+    for key in rng.sample(range(500), 250):
+        tree.put((key,))
+    some = [rng.randrange(-5, 505) for _ in range(100)]
+    assert tree.find_many(some) == [tree.find(key) for key in some]
+
+
+def test_a_walk_of_a_large_tree_is_loaded_ahead_and_complete() -> None:
+    rng = random.Random(11)
+    n = 7000  # 4096 and more of them stay
+    tree = _Tree()
+    for key in rng.sample(range(n), n):
+        tree.put((key,))
+    for key in range(0, n, 3):
+        tree.take(key)
+    rows = [(key,) for key in range(n) if key % 3]
+    assert tree.walk() == rows[: len(rows)]
+    while len(tree) > 3900:
+        tree.take(rows.pop()[0])
+    assert tree.walk(dir=0) == rows[::-1]
+    assert tree.walk(rows[100][0]) == rows[101:]
+    assert tree.walk(rows[100][0], 0, True) == rows[:101][::-1]
 
 
 def test_an_arena_takes_back_what_a_felled_tree_had() -> None:

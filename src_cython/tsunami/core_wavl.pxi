@@ -133,6 +133,91 @@ cdef class _Tree:
     def at(self, size_t i):
         return self.node(tree_at(&self.tree, i))
 
+    def find_many(self, list some not None):
+        """find of several keys."""
+        cdef form_t[SIDE_BY_SIDE] forms
+        cdef uint32_t[SIDE_BY_SIDE] nodes
+        cdef size_t i, j
+        cdef list out = [], held
+        for i in range(0, len(some), SIDE_BY_SIDE):
+            held = []
+            for j, key in enumerate(some[i : i + SIDE_BY_SIDE]):
+                self.key(key)
+                form = <bytes>self.form.p[: self.form.n] + bytes(8)
+                held.append(form)
+                forms[j].p = <const char*>form
+                forms[j].n = len(form) - 8
+            tree_find_many(&self.tree, forms, len(held), nodes)
+            for j in range(len(held)):
+                out.append(self.node(nodes[j]))
+        return out
+
+    def build(self, list rows not None):
+        """Fill the empty tree with rows whose keys ascend. BadArgument if they do not."""
+        cdef size_t n = len(rows), i = 0
+        cdef uint64_t** copies = <uint64_t**>calloc(n + 1, sizeof(void*))
+        cdef int st = ST_NO_MEMORY
+        if tree_count(&self.tree) != 0:
+            raise BadArgument("only an empty tree can be built")
+        if copies == NULL:
+            raise MemoryError
+        try:
+            for i in range(n):
+                copies[i] = tree_row_copy(rows[i])
+            st = tree_build(&self.tree, copies, n)
+        finally:
+            if st != ST_OK:
+                for i in range(n):
+                    free(copies[i])
+            free(copies)
+        if st == ST_BADARG:
+            raise BadArgument("the keys do not ascend")
+        if st != ST_OK:
+            raise MemoryError
+
+    def split(self, key, bint inclusive=False):
+        """Keep the keys below a bound (inclusive: or equal to it); the others as a new tree."""
+        cdef _Tree high = _Tree(self.tree.keypos + 1, self.home)
+        tree_split(&self.tree, self.key(key), inclusive, &high.tree)
+        return high
+
+    def join(self, _Tree high not None, tuple row=None):
+        """Take all rows of another tree, which come behind this one's; `row` stands between, if it is given."""
+        cdef uint64_t* copy
+        if self.home is not high.home:
+            raise BadArgument("the trees are not of one arena")
+        if row is None:
+            tree_join(&self.tree, &high.tree)
+            return
+        copy = tree_row_copy(row)
+        if tree_join_row(&self.tree, self.key(row[self.tree.keypos]), copy, &high.tree) != ST_OK:
+            free(copy)
+            raise MemoryError
+
+    def cut(self, low=..., bint low_open=False, high=..., bint high_open=False):
+        """Take a range out, as a new tree."""
+        cdef _Tree out = _Tree(self.tree.keypos + 1, self.home)
+        cdef form_t a, b
+        cdef bytes held_low, held_high
+        if low is not ...:
+            self.key(low)
+            held_low = <bytes>self.form.p[: self.form.n] + bytes(8)
+            a.p = held_low
+            a.n = self.form.n
+        if high is not ...:
+            self.key(high)
+            held_high = <bytes>self.form.p[: self.form.n] + bytes(8)
+            b.p = held_high
+            b.n = self.form.n
+        tree_cut(
+            &self.tree, NULL if low is ... else &a, low_open, NULL if high is ... else &b, high_open, &out.tree
+        )
+        return out
+
+    def beside(self):
+        """An empty tree in the same arena."""
+        return _Tree(self.tree.keypos + 1, self.home)
+
     def fell(self, size_t budget):
         """Free up to so many rows of a tree that must not be used otherwise any more; how many are left."""
         return tree_fell(&self.tree, budget, tree_row_free, NULL)
@@ -152,6 +237,20 @@ cdef class _Tree:
     @property
     def height(self):
         return true_height(&self.tree)
+
+    @property
+    def rank_of_root(self):
+        return true_rank(&self.home.arena, self.tree.root)
+
+    @property
+    def steps(self):
+        """Nodes that joins have passed on their way down, in this arena."""
+        return self.home.cases[CASE_STEPS]
+
+    @property
+    def asked(self):
+        """How often a piece did not decide and the row was asked, in this arena."""
+        return self.home.cases[CASE_ASKED]
 
     @property
     def spent(self):

@@ -36,6 +36,7 @@
 
 cdef enum:
     PATH_MAX = 80                           # nodes on a path: 2 log2(2^32), and some
+    SIDE_BY_SIDE = 16
 
 cdef enum:                                  # the cases drawn below, counted for tests
     CASE_PROMOTE
@@ -50,6 +51,8 @@ cdef enum:                                  # the cases drawn below, counted for
     CASE_FALL_DOUBLE
     CASE_ROTATIONS
     CASE_ROTATIONS_MAX
+    CASE_STEPS
+    CASE_ASKED
     CASES
 
 cdef struct turn_t:
@@ -87,13 +90,47 @@ cdef uint32_t tree_find(const tree_t* t, const form_t* key) noexcept nogil:
     cdef look_t k
     cdef uint32_t node = t.root
     cdef int dir
+    cdef hot_t* h
     look_begin(&k, t, key, True)
     while node:
+        h = node_hot(t.arena, node)
+        ts_prefetch(node_hot(t.arena, h.link[LEFT]))    # one of them for nothing, but before it is known which
+        ts_prefetch(node_hot(t.arena, h.link[RIGHT]))
         dir = look_at(t, &k, node)
         if dir == EQUAL:
             break
-        node = node_hot(t.arena, node).link[dir]
+        node = h.link[dir]
     return node
+
+
+cdef void tree_find_many(const tree_t* t, const form_t* keys, size_t n, uint32_t* nodes) noexcept nogil:
+    """tree_find of up to SIDE_BY_SIDE keys, taking turns, so that each waits for memory while the others go on. The
+    rows found are on their way when it returns."""
+    cdef look_t[SIDE_BY_SIDE] k
+    cdef uint32_t[SIDE_BY_SIDE] at
+    cdef size_t i, going = n if t.root else 0
+    cdef int dir
+    for i in range(n):
+        look_begin(&k[i], t, &keys[i], True)
+        at[i] = t.root
+        nodes[i] = 0
+    while going:
+        going = 0
+        for i in range(n):
+            if at[i] == 0:
+                continue
+            dir = look_at(t, &k[i], at[i])
+            if dir == EQUAL:
+                nodes[i] = at[i]
+                at[i] = 0
+                ts_prefetch(row_at(t.arena, nodes[i]))
+                continue
+            at[i] = node_hot(t.arena, at[i]).link[dir]
+            ts_prefetch(node_hot(t.arena, at[i]))
+            going += 1
+    for i in range(n):
+        if nodes[i]:
+            ts_prefetch(node_row(t, nodes[i]))
 
 
 # ---- paths
@@ -108,11 +145,15 @@ cdef inline void path_add(path_t* path, uint32_t node, uint32_t dir, uint32_t m)
 cdef uint32_t path_down(const tree_t* t, look_t* k, path_t* path) noexcept nogil:
     """To the key's node, which is answered and not part of the path, or to where it would stand (0)."""
     cdef uint32_t node = t.root, m
+    cdef hot_t* h
     cdef int dir
     path.n = 0
     path.turns = 0
     while node:
         m = k.m
+        h = node_hot(t.arena, node)
+        ts_prefetch(node_hot(t.arena, h.link[LEFT]))
+        ts_prefetch(node_hot(t.arena, h.link[RIGHT]))
         ts_prefetch(size_at(t.arena, node))
         dir = look_at(t, k, node)
         if dir == EQUAL:
@@ -121,7 +162,7 @@ cdef uint32_t path_down(const tree_t* t, look_t* k, path_t* path) noexcept nogil
             k.asked = False
             piece_heal(t, node, m, k.common[dir])
         path_add(path, node, dir, m)
-        node = node_hot(t.arena, node).link[dir]
+        node = h.link[dir]
     return node
 
 
@@ -139,11 +180,6 @@ cdef inline void path_count(const tree_t* t, path_t* path, size_t depth, uint32_
     cdef size_t i
     for i in range(depth):
         size_at(t.arena, path.step[i].node)[0] += more
-
-
-cdef inline void case_met(const tree_t* t, int which) noexcept nogil:
-    if ts_unlikely(t.arena.cases != NULL):
-        t.arena.cases[which] += 1
 
 
 # ---- rotations
@@ -325,7 +361,7 @@ cdef int tree_put(tree_t* t, const form_t* key, uint64_t* row, uint64_t** old) n
         return st
     node = node_take(t.arena)
     node_fill(t, node, row)
-    prefix_narrow(t, key)
+    prefix_narrow(t, key.p, key.n)
     differs = k.common[LEFT] if k.common[LEFT] > k.common[RIGHT] else k.common[RIGHT]
     piece_set(t, node, key.p, piece_place(k.m, differs, key.n))
     path_link(t, &path, path.n)[0] = node
@@ -481,4 +517,5 @@ cdef uint64_t* tree_take(tree_t* t, const form_t* key) noexcept nogil:
 
 
 include "wavl_walk.pxi"
+include "wavl_join.pxi"
 include "wavl_check.pxi"

@@ -53,6 +53,11 @@ cdef struct look_t:
     bint asked                              # the last answer came from the row
 
 
+cdef inline void case_met(const tree_t* t, int which) noexcept nogil:
+    if ts_unlikely(t.arena.cases != NULL):
+        t.arena.cases[which] += 1
+
+
 cdef inline uint64_t* node_row(const tree_t* t, uint32_t node) noexcept nogil:
     return row_at(t.arena, node)[0]
 
@@ -162,6 +167,7 @@ cdef int look_row(const tree_t* t, look_t* k, uint32_t node) noexcept nogil:
     cdef size_t n, common
     cdef int dir
     k.asked = True
+    case_met(t, CASE_ASKED)
     if term_kind(c) == K_BINARY:
         p = term_bytes(c, <const char*>row, scratch, &n)
         dir = text_compare(k, p, n, &common)
@@ -227,10 +233,14 @@ cdef void piece_heal(const tree_t* t, uint32_t node, size_t m, size_t common) no
         piece_renew(t, node, m, common)
 
 
-cdef void prefix_narrow(tree_t* t, const form_t* key) noexcept nogil:
-    """This key is to come in."""
+cdef inline void prefix_set(tree_t* t, const char* p, size_t n) noexcept nogil:
+    t.shared = OFF_MAX if n > OFF_MAX else <uint32_t>n
+    memcpy(t.prefix, p, t.shared)
+
+
+cdef inline void prefix_narrow(tree_t* t, const char* p, size_t n) noexcept nogil:
+    """Some key is to come in that begins so, or all keys of another tree do."""
     if t.root == 0:
-        t.shared = OFF_MAX if key.n > OFF_MAX else <uint32_t>key.n
-        memcpy(t.prefix, key.p, t.shared)
+        prefix_set(t, p, n)
     else:
-        t.shared = <uint32_t>bytes_common(key.p, t.prefix, t.shared if t.shared < key.n else key.n)
+        t.shared = <uint32_t>bytes_common(p, t.prefix, t.shared if t.shared < n else n)

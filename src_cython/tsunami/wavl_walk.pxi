@@ -3,11 +3,24 @@
 # dir: 1 goes up, 0 down. A walk's stack holds the nodes that are still to come and have to be passed on the way back
 # up: those at which the path turned against dir. It holds as long as the lock is held.
 
+# In a large tree whose rows came in random order, each step would wait for a node, and then for its row. So when a walk
+# that has gone some way comes to a subtree of rank AHEAD_RANK, all of it is loaded level by level, the nodes of one
+# level at a time, and then their rows: some eight waits for some eighty rows.
+
+cdef enum:
+    AHEAD_RANK = 6
+    AHEAD_NODES = 128                       # what such a subtree has at most
+    AHEAD_AFTER = 16                        # steps; who wants a few rows is not to wait for many
+    AHEAD_NEVER = 0xFFFFFFFF                # for small trees, which stay in the cache anyway
+    AHEAD_COUNT = 4096
+
 cdef struct tree_walk_t:
     const tree_t* tree
     int dir
+    uint32_t wait                           # steps until it loads ahead
     size_t n
     uint32_t[PATH_MAX] stack
+    uint8_t[PATH_MAX] rank
 
 
 cdef inline int look_beyond(const tree_t* t, look_t* k, uint32_t node, int dir, bint inclusive) noexcept nogil:
@@ -20,39 +33,88 @@ cdef inline int look_beyond(const tree_t* t, look_t* k, uint32_t node, int dir, 
     return to
 
 
+cdef void walk_ahead(const tree_walk_t* w, uint32_t node) noexcept nogil:
+    """Load a subtree and its rows."""
+    cdef const arena_t* a = w.tree.arena
+    cdef uint32_t[AHEAD_NODES + 1] near
+    cdef size_t n = 1, i = 0
+    cdef uint32_t child
+    cdef int side
+    near[0] = node
+    ts_prefetch(row_at(a, node))
+    while i < n and n < AHEAD_NODES:
+        for side in range(2):
+            child = node_hot(a, near[i]).link[side]
+            if child:
+                ts_prefetch(node_hot(a, child))
+                ts_prefetch(row_at(a, child))
+                near[n] = child
+                n += 1
+        i += 1
+    for i in range(n):
+        ts_prefetch(node_row(w.tree, near[i]))
+    if w.n > 1:
+        ts_prefetch(node_row(w.tree, w.stack[w.n - 2]))     # that of the node behind this subtree
+
+
+cdef inline void walk_push(tree_walk_t* w, uint32_t node, int rank, int above) noexcept nogil:
+    """`above`: the rank of its parent."""
+    w.stack[w.n] = node
+    w.rank[w.n] = <uint8_t>rank
+    w.n += 1
+    if w.wait == 0:
+        if rank > AHEAD_RANK:
+            ts_prefetch(row_at(w.tree.arena, node))
+        elif above > AHEAD_RANK:
+            walk_ahead(w, node)
+
+
 cdef void walk_from(const tree_t* t, tree_walk_t* w, const form_t* key, int dir, bint inclusive) noexcept nogil:
     """Begin at the key, or bound, or where that would stand; NULL: at the end from which dir leads away."""
     cdef look_t k
-    cdef uint32_t node = t.root
-    cdef int to = 1 - dir
+    cdef uint32_t node = t.root, child
+    cdef int to = 1 - dir, rank = 0
     w.tree = t
     w.dir = dir
     w.n = 0
+    w.wait = AHEAD_NEVER
+    if tree_count(t) > AHEAD_COUNT:
+        w.wait = AHEAD_AFTER
+        rank = true_rank(t.arena, node)
     if key != NULL:
         look_begin(&k, t, key, False)
     while node:
         if key != NULL:
             to = look_beyond(t, &k, node, dir, inclusive)
         if to != dir:
-            w.stack[w.n] = node
-            w.n += 1
-        node = node_hot(t.arena, node).link[to]
+            walk_push(w, node, rank, 0)
+        child = node_hot(t.arena, node).link[to]
+        rank -= 2 if two_below(t.arena, child, node) else 1
+        node = child
 
 
 cdef inline uint32_t walk_step(tree_walk_t* w) noexcept nogil:
     """The next node, or 0 at the end."""
     cdef const arena_t* a = w.tree.arena
-    cdef uint32_t node, child
+    cdef uint32_t node, above, child
+    cdef int rank, side
     if w.n == 0:
         return 0
     w.n -= 1
-    node = w.stack[w.n]
-    child = node_hot(a, node).link[w.dir]
-    while child:
-        w.stack[w.n] = child
-        w.n += 1
-        child = node_hot(a, child).link[1 - w.dir]
-    return node
+    if w.wait:
+        w.wait -= 1
+    node = above = w.stack[w.n]
+    rank = w.rank[w.n]
+    side = w.dir
+    while True:
+        child = node_hot(a, above).link[side]
+        if child == 0:
+            return node
+        side = 2 if two_below(a, child, above) else 1
+        walk_push(w, child, rank - side, rank)
+        rank -= side
+        side = 1 - w.dir
+        above = child
 
 
 cdef uint32_t tree_seek(const tree_t* t, const form_t* key, int dir, bint inclusive) noexcept nogil:
