@@ -21,7 +21,7 @@ import model as oracle
 import pytest
 import strategies
 from _support import effort
-from _tabletools import CONFUSABLE, TYPES, outcome, slots
+from _tabletools import CONFUSABLE, HASHED, outcome, slots
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -386,7 +386,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "wide maps of one row each": {"stripes": 4, "knobs": {"load": 1, "map_bits": 3, "scan_rows": 1}},
 }
 
-for _kind in TYPES:
+for _kind in HASHED:
     for _shape, _options in SHAPES.items():
         _name = "Machine_" + f"{_kind} {_shape}".replace(" ", "_").replace(",", "")
         _machine = type(_name, (TableMachine,), {"kind": _kind, **_options})

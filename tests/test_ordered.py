@@ -17,7 +17,7 @@ from model import shown
 from strategies import keys as any_key
 
 import tsunami
-from tsunami import END_OF_TABLE, Atom, BadArgument, BadPosition, BadType, NoSuchTable, Row, Table, _core
+from tsunami import END_OF_TABLE, Atom, BadArgument, BadKey, BadPosition, BadType, NoSuchTable, Row, Table, _core
 from tsunami._core import order_key
 
 
@@ -178,6 +178,14 @@ def test_next_and_prev_want_no_key_that_is_there() -> None:
     )
     assert (table.next_lookup(1), table.prev_lookup(None)) == ((2, [(2, "b")]), (2, [(2, "b")]))
     assert (table.next_lookup(2), table.prev_lookup(1)) == (END_OF_TABLE, END_OF_TABLE)
+
+
+@pytest.mark.parametrize("function", ["next", "prev", "next_lookup", "prev_lookup"])
+@pytest.mark.parametrize("rows", [[], [(1,)], [(END_OF_TABLE,), (1,)]], ids=len)
+def test_no_step_leads_from_the_end_of_the_table(function: str, rows: list[Row]) -> None:
+    table = ordered(rows)
+    with pytest.raises(BadKey, match="end_of_table"):
+        getattr(table, function)(END_OF_TABLE)
 
 
 def test_a_key_of_100_000_levels_has_its_place() -> None:

@@ -1,4 +1,5 @@
-"""ETS.*: the table commands, one for each ETS function that needs neither order nor patterns.
+"""ETS.*: the table commands, one for each ETS function that needs neither order nor patterns nor owners; for those see
+the files beside this one.
 
 Positions count from 1 here, as in ETS; `tsunami.Table` counts from 0. How the words that stand for terms are read, and
 how terms become replies, is told in terms.py.
@@ -27,7 +28,6 @@ from tsunami_server.session import Session
 from tsunami_server.terms import read_auto, read_term, reply_of, take_mode
 
 MODE = "[AUTO | TERM | RAW]"
-NO_ORDER = "BADARG ordered_set tables are not there yet; types are set, bag and duplicate_bag"
 
 # ---- errors, in one place
 
@@ -212,14 +212,12 @@ def or_null(reply: object) -> object:
 
 # ---- tables
 
-TYPES = {b"SET": "set", b"BAG": "bag", b"DUPLICATE_BAG": "duplicate_bag"}
+TYPES = {b"SET": "set", b"ORDERED_SET": "ordered_set", b"BAG": "bag", b"DUPLICATE_BAG": "duplicate_bag"}
 
 
 def table_type(word: bytes) -> str:
-    if word.upper() == b"ORDERED_SET":
-        raise CommandError(NO_ORDER)
     if word.upper() not in TYPES:
-        raise bad_argument(f"{shown(word)} is no type of tables; types are set, bag and duplicate_bag")
+        raise bad_argument(f"{shown(word)} is no type of tables; types are set, ordered_set, bag and duplicate_bag")
     return TYPES[word.upper()]
 
 
@@ -295,7 +293,7 @@ def ets_deleteobject(session: Session, table: Table, words: list[bytes]) -> Repl
 @table_command(f"ETS.TAKE table {MODE} key:string", "write fast", "Delete the rows of a key, and tell them.", hot=True)
 def ets_take(session: Session, table: Table, words: list[bytes]) -> Reply:
     key = key_only(words)
-    return take_from_set(table, key) if table.type == "set" else take_from_bag(table, key)
+    return take_from_set(table, key) if table.type in ("set", "ordered_set") else take_from_bag(table, key)
 
 
 def take_from_set(table: Table, key: object) -> Reply:

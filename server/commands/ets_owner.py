@@ -48,7 +48,7 @@ CONCURRENCY: Mapping[bytes, Mapping[bytes, bool | Literal["auto"]]] = {
 
 
 @command(
-    "ETS.NEW name [TYPE type=(SET | BAG | DUPLICATE_BAG)] [KEYPOS keypos] [STRIPES stripes] "
+    "ETS.NEW name [TYPE type=(SET | ORDERED_SET | BAG | DUPLICATE_BAG)] [KEYPOS keypos] [STRIPES stripes] "
     "[protection=(PUBLIC | PROTECTED | PRIVATE)] [OWNED] [HEIR (client-id data)] "
     "[READ_CONCURRENCY read=(TRUE | FALSE)] [WRITE_CONCURRENCY write=(TRUE | FALSE | AUTO)] "
     "[DECENTRALIZED_COUNTERS counters=(TRUE | FALSE)] [COMPRESSED]", "write",

@@ -395,11 +395,14 @@ cdef int ordered_bump(table_t* t, const probe_t* p, size_t pos, int64_t by, int6
 # ---- walking
 
 cdef int ordered_seek(table_t* t, const probe_t* start, int dir, row_sink_t sink, void* ctx) noexcept nogil:
-    """Give the sink the row next to `start`, which need not be there; ST_ABSENT at the end."""
+    """Give the sink the row next to `start`, which need not be there; ST_ABSENT at the end. From '$end_of_table' there
+    is no step, as in ETS: ST_BADARG."""
     cdef stripe_t* s = ordered_stripe(t)
     cdef formed_t key
     cdef uint32_t node = 0
     cdef int st = ST_OK
+    if start != NULL and start.cell == cell_atom(ATOM_END_OF_TABLE):
+        return ST_BADARG
     if start != NULL:
         st = form_open(&key, start.cell, start.base)
     if st == ST_OK:
