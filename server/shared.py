@@ -169,8 +169,8 @@ class Shared:
 
     @staticmethod
     async def in_thread(function: Callable[..., T], *args: object) -> T:
-        """For what takes long and needs no GIL: everybody else goes on meanwhile."""
-        return await asyncio.get_running_loop().run_in_executor(None, function, *args)
+        """For what takes long: everybody else goes on meanwhile. It runs as the caller's session."""
+        return await asyncio.to_thread(function, *args)
 
     async def wait_unpaused(self) -> None:
         if self._wake is not None:

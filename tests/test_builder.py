@@ -238,6 +238,43 @@ def test_conditions_select_what_python_selects(rows: list[tuple[int, int]], a: i
     ]
 
 
+TYPES = ("set", "bag", "duplicate_bag")
+
+
+@pytest.mark.parametrize("type", TYPES)
+def test_a_table_takes_conditions_queries_and_texts(type: Any) -> None:
+    table = tsunami.Table(type)
+    table.insert(ROWS)
+    assert table.select(row[0] == 2) == [ROWS[1]]
+    assert sorted(table.select(row[2] > 28, fields=(row[0], row[1]))) == [(1, "alice"), (3, "carol")]
+    assert sorted(table.select(where(row[2] > 28).select(row[0]))) == [1, 3]
+    assert sorted(table.select(tsunami.query("{Id, _, Age} when Age > 28 -> Id"))) == [1, 3]
+    assert (table.select_count(row[2] > 28), table.select_count(where(row[2] > 28))) == (2, 2)
+    assert table.select_count(where(row[2] > 28).select(row)) == 0  # a row is not true
+    found, cursor = table.select(where(row[2] > 28).select(row[0]), 1)
+    assert sorted(found + table.select(cursor)[0]) == [1, 3]
+    assert table.select_delete(row[2] > 28) == 2 and sorted(table.tab2list()) == [ROWS[1], ROWS[3]]
+    with pytest.raises(BadArgument, match="fields="):
+        table.select("{_}", fields=(row[0],))
+
+
+@pytest.mark.parametrize("type", TYPES)
+def test_a_condition_on_the_key_looks_the_key_up(type: Any) -> None:
+    table = tsunami.Table(type, keypos=1)
+    table.insert((n, f"k{n}") for n in range(100))
+    assert table.explain(row[1] == "k7")["rows"] == 1
+    assert table.explain((row[1] == "k7") & (row[0] > 3))["rows"] == 1
+    assert table.explain(row[1].one_of(["k7", "k8", "none"]))["access"] == "keys"
+    assert table.explain(row[0] == 7)["rows"] == 100
+    assert table.select(row[1].one_of(["k7"])) == [(7, "k7")]
+
+
+def test_text_made_of_a_query_reads_back() -> None:
+    query = tsunami.query("{Id, _, Age} when Age > 28 -> {Id, Age}; {X} -> X")
+    assert str(query) == "{V1, _, V2} when V2 > 28 -> {V1, V2}; {V1} -> V1"
+    assert tsunami.query(str(query)) == query == tsunami.MatchSpec(query.clauses)
+
+
 def test_depth_costs_no_stack() -> None:
     deep: Any = row[0]
     condition, sums = row[0] > 0, row[0]

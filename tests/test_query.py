@@ -8,7 +8,9 @@ import subprocess
 import time
 from typing import Any, Final
 
+import _generate as generate
 import pytest
+from _matchmodel import Mistake, check
 from _support import effort, peer
 from hypothesis import given
 from hypothesis import strategies as st
@@ -395,6 +397,45 @@ def clauses(draw: st.DrawFn) -> Any:
 @given(st.lists(clauses(), min_size=1, max_size=3))
 def test_every_match_spec_comes_back_from_its_text(match_spec: Any) -> None:
     assert same(match_spec, read_query(write_query(match_spec)))
+
+
+def test_the_match_specs_of_the_model_come_back_too() -> None:
+    """Made from rows, so that they look like what people write; what has a mistake or no literal is left out."""
+    seen = 0
+    for seed in range(effort(1500)):
+        rng = random.Random(seed)
+        match_spec = generate.spec(rng, [generate.row(rng) for _ in range(3)])
+        try:
+            check(match_spec)
+            text = write_query(match_spec)
+        except (Mistake, tsunami.BadArgument):
+            continue
+        if not re.search(r"#[A-Z]", text):  # a pid or the like
+            assert same(match_spec, read_query(text)), seed
+            seen += 1
+    assert seen > effort(500)
+
+
+def test_what_can_be_read_is_a_valid_match_spec() -> None:
+    """Half of the texts are broken; whatever is read the model of match specs accepts."""
+    seen = 0
+    for seed in range(effort(1500)):
+        rng = random.Random(seed)
+        match_spec = generate.spec(rng, [generate.row(rng) for _ in range(3)])
+        try:
+            text = write_query(match_spec)
+        except tsunami.BadArgument:
+            continue
+        if rng.random() < 0.5:
+            at = rng.randrange(len(text))
+            text = text[:at] + rng.choice(["", "1", "V1", "(", ", ", "_", " and ", "'$1'"]) + text[at + 1 :]
+        try:
+            found = read_query(text)
+        except QueryError:
+            continue
+        check(found)
+        seen += 1
+    assert seen > effort(500)
 
 
 @given(

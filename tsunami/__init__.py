@@ -48,7 +48,6 @@ from tsunami._core import (
     TableExists,
     TermTooLarge,
     TsunamiError,
-    _register_query,
     all,
     binary_to_term,
     current_session,
@@ -64,11 +63,9 @@ from tsunami._core import (
     whereis,
 )
 from tsunami.listing import i
-from tsunami.matchspec import row, where
+from tsunami.matchspec import query, row, where
 from tsunami.persistence import TableFileError, file2tab, tab2file, tabfile_info
-from tsunami.querytext import QueryError, read_pattern, read_query, write_query
-
-_register_query(read_query, write_query, read_pattern)  # so that the engine takes the text of a query for a spec
+from tsunami.querytext import QueryError
 
 __version__ = "0.1.0"
 
@@ -91,6 +88,7 @@ __all__ = [
     "Row",
     "TableType",
     # queries
+    "query",
     "row",
     "where",
     "MatchSpec",

@@ -34,7 +34,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NoReturn
 
-from tsunami._core import Atom, BadArgument, BadType, ImproperList
+from tsunami._core import Atom, BadArgument, BadType, ImproperList, MatchSpec
 from tsunami.querytext import (
     ALL_BINDINGS,
     ANYTHING,
@@ -43,10 +43,11 @@ from tsunami.querytext import (
     WHOLE_ROW,
     Clause,
     expression_text,
+    read_query,
     write_query,
 )
 
-__all__ = ["Expression", "Query", "row", "where"]
+__all__ = ["Expression", "Query", "query", "row", "where"]
 
 _ANDALSO: Final = Atom("andalso")
 
@@ -346,6 +347,11 @@ def where(*conditions: Expression) -> Query:
     >>> from tsunami import row, where
     >>> where((row[1] > 1) & (row[1] < 5), ~row[0].is_atom())
     <_ when element(2, '$_') > 1, element(2, '$_') < 5, not is_atom(element(1, '$_'))>
+    >>> t = tsunami.Table()
+    >>> t.insert([(1, "alice", 30), (2, "bob", 25)])
+    True
+    >>> t.select(where(row[2] > 28).select(row[1]))
+    ['alice']
     """
     guards: list[object] = []
     for condition in conditions:
@@ -353,6 +359,19 @@ def where(*conditions: Expression) -> Query:
             raise BadType(f"{condition!r:.60} is no condition: a condition is made of row, as in row[2] > 28")
         guards += _conjuncts(condition.term)
     return Query([(guards, [])])
+
+
+def query(text: str) -> MatchSpec:
+    """The match spec of a query: checked and compiled, to be used again and again. `str` of it is its text.
+
+    >>> import tsunami
+    >>> spec = tsunami.query("{Id, Name, Age} when Age > 28 -> {Id, Name}")
+    >>> spec.clauses
+    [((Atom('$1'), Atom('$2'), Atom('$3')), [(Atom('>'), Atom('$3'), 28)], [((Atom('$1'), Atom('$2')),)])]
+    >>> str(spec)
+    '{V1, V2, V3} when V3 > 28 -> {V1, V2}'
+    """
+    return MatchSpec(read_query(text))
 
 
 def _conjuncts(term: object) -> list[object]:

@@ -48,7 +48,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar, Final, TypeAlias
 
-from tsunami._core import Atom, BadArgument, ImproperList
+from tsunami._core import Atom, BadArgument, ImproperList, _register_query
 from tsunami.literal import (
     A_KEY,
     ARROW,
@@ -87,7 +87,7 @@ VARIABLE: Final = re.compile(r"\$(0|[1-9][0-9]*)")
 class QueryError(TextError, BadArgument):
     """Text that is no query. `line` and `column` count from 1; `reason` is the message without the place.
 
-    >>> tsunami.querytext.read_query("{Id, Age} when Agee > 28")
+    >>> tsunami.query("{Id, Age} when Agee > 28")
     Traceback (most recent call last):
     tsunami.QueryError: line 1, column 16: the head has no variable Agee, only Id and Age
         {Id, Age} when Agee > 28
@@ -469,12 +469,14 @@ def _is_empty(scanner: _QueryScanner, opened: _Level) -> bool:
 # ---- clauses to text
 
 
-def write_query(clauses: Iterable[Sequence[object]]) -> str:
+def write_query(clauses: object) -> str:
     """The text of a match spec, which reads back as the same clauses.
 
     Variables are called V1, V2, ... if these are the numbers that reading will give them, else '$3', '$1', ... What has
     no literal (pids, terms of a program's own types) is shown in a form that cannot be read back.
     """
+    if not isinstance(clauses, list):
+        raise BadArgument(f"a match spec is a list of clauses, not {clauses!r:.60}")
     return "; ".join(map(_clause_text, clauses))
 
 
@@ -483,9 +485,9 @@ def expression_text(expression: object) -> str:
     return _list_text([expression], {})
 
 
-def _clause_text(clause: Sequence[object]) -> str:
-    if len(clause) != 3:
-        raise BadArgument(f"a clause is (head, guards, body), not {len(clause)} things")
+def _clause_text(clause: object) -> str:
+    if not isinstance(clause, tuple) or len(clause) != 3:
+        raise BadArgument(f"a clause is a tuple (head, guards, body), not {clause!r:.60}")
     head, guards, body = clause
     names = _names(head)
     names[ANYTHING] = "_"
@@ -596,3 +598,6 @@ def _expand_call(todo: list[object], term: tuple[object, ...], around: int) -> N
             spread(todo, f"{_constant_text(function)}(", list(map(_Part, arguments)), "")
         case _:
             raise BadArgument(f"no expression of a match spec: {spell(term, atom_text)[:60]}")
+
+
+_register_query(read_query, write_query, read_pattern)  # where a table takes a query, it takes its text

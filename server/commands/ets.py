@@ -16,12 +16,13 @@ Making tables, who owns them and what there is to know about them stands in ets_
 What must stay true: a command that fails has changed nothing; a table is found before anything else is looked at.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Literal
 
 import tsunami
 from tsunami import END_OF_TABLE, Row, Table, _core
+from tsunami.literal import TextError
 from tsunami_server.arguments import SYNTAX, int64
 from tsunami_server.command import CommandError, Handler, Reply, command
 from tsunami_server.session import Session
@@ -44,7 +45,7 @@ ERROR_WORDS: tuple[tuple[type[tsunami.TsunamiError], str], ...] = (
 
 def told(error: tsunami.TsunamiError) -> CommandError:
     word = next(word for kind, word in ERROR_WORDS if isinstance(error, kind))
-    message = str(error.args[0]) if error.args else "this cannot be"
+    message = error.summary if isinstance(error, TextError) else str(error.args[0]) if error.args else "this cannot be"
     return CommandError(f"{word} {message[:300]}")
 
 
@@ -159,7 +160,7 @@ class Words:
 
 # ---- handlers
 
-TableHandler = Callable[[Session, Table, list[bytes]], Reply]
+TableHandler = Callable[[Session, Table, list[bytes]], Reply | Awaitable[Reply]]
 
 
 def with_table(handler: TableHandler, right: Literal["read", "write"] | None) -> Handler:
@@ -169,7 +170,7 @@ def with_table(handler: TableHandler, right: Literal["read", "write"] | None) ->
     """
 
     @wraps(handler)
-    def run(session: Session, args: list[bytes]) -> Reply:
+    def run(session: Session, args: list[bytes]) -> Reply | Awaitable[Reply]:
         table = find_table(args[0])
         try:
             if right is not None:
