@@ -23,7 +23,9 @@ END: Final = Atom("$end_of_table")
 UNDEFINED: Final = Atom("undefined")
 NONE: Final = Atom("none")
 NUMBERS: Final = itertools.count(1)
-TYPES: Final = ("set", "bag", "duplicate_bag")
+TYPES: Final = ("set", "ordered_set", "bag", "duplicate_bag")
+ANY: Final = Atom("_")
+ONE: Final = Atom("$1")
 
 
 def pid() -> Pid:
@@ -140,10 +142,10 @@ TERMS: Final[list[Any]] = [
 def test_every_term_is_stored_found_and_given_back(caller: Caller, type_: str) -> None:
     t = new(caller, type_)
     for i, term in enumerate(TERMS):
-        assert True is caller.call("insert", t, (term, i, term))
+        assert True is caller.call("insert", t, ((term, i), i, term))  # i: 0 and -0.0 are one key of an ordered_set
     for i, term in enumerate(TERMS):
-        assert encode([(term, i, term)]) == caller.call_raw("lookup", encode([t, term]))
-        assert True is caller.call("member", t, term)
+        assert encode([((term, i), i, term)]) == caller.call_raw("lookup", encode([t, (term, i)]))
+        assert True is caller.call("member", t, (term, i))
     assert len(TERMS) == caller.call("info", t, Atom("size"))
 
 
@@ -486,7 +488,8 @@ def test_a_walk_meets_every_key_once(caller: Caller, type_: str) -> None:
     first, rows = caller.call("first_lookup", t)
     assert (first, rows) == (seen[0], caller.call("lookup", t, seen[0]))
     assert caller.call("next_lookup", t, first) == (seen[1], caller.call("lookup", t, seen[1]))
-    assert "BADARG" == fails(caller, "next", t, 99) == fails(caller, "prev", t, 99)
+    if type_ != "ordered_set":
+        assert "BADARG" == fails(caller, "next", t, 99) == fails(caller, "prev", t, 99)
 
 
 def test_slots_give_every_row_once_and_then_the_end(caller: Caller) -> None:
@@ -521,6 +524,119 @@ def test_fixations_count_for_each_connection_and_end_with_it(server: Process, ca
     assert "BADARG" == fails(other, "next", t, first)
     for wrong in (foo(), 1, []):
         assert "BADARG" == fails(caller, "safe_fixtable", t, wrong)
+
+
+# ---- match specs, patterns, continuations
+
+
+@pytest.mark.parametrize("type_", TYPES)
+def test_select_and_match_in_all_their_forms(caller: Caller, type_: str) -> None:
+    t = new(caller, type_)
+    caller.call("insert", t, [(i, i * i) for i in range(10)])
+    spec = [((ONE, Atom("$2")), [(Atom(">"), Atom("$2"), 20)], [ONE])]
+    found = caller.call("select", t, spec)
+    assert [5, 6, 7, 8, 9] == (found if type_ == "ordered_set" else sorted(found))
+    assert caller.call("select_reverse", t, spec) == (found[::-1] if type_ == "ordered_set" else found)
+    assert [[9]] == caller.call("match", t, (3, ONE))
+    assert [(3, 9)] == caller.call("match_object", t, (3, ANY))
+    assert 5 == caller.call("select_count", t, [((ANY, ONE), [(Atom(">"), ONE, 20)], [True])])
+    assert True is caller.call("match_delete", t, (3, ANY))
+    assert 4 == caller.call("select_delete", t, [((ONE, ANY), [(Atom("<"), ONE, 5)], [True])])
+    replacing = [((ONE, ANY), [], [((ONE, 0),)])]
+    if type_ == "bag":
+        assert "BADARG table_type" == fails(caller, "select_replace", t, replacing)
+    else:
+        assert 5 == caller.call("select_replace", t, replacing)
+        assert [(i, 0) for i in range(5, 10)] == sorted(caller.call("tab2list", t))
+    assert "BADARG" == fails(caller, "select_replace", new(caller), [(ONE, [], [ONE])])
+    assert [] == caller.call("select", t, []) and END == caller.call("select", t, [], 1)
+    assert [0, 0, 0] == [caller.call(f, new(caller), []) for f in ("select_count", "select_delete", "select_replace")]
+    for wrong in (foo(), [foo()], [(ANY, [], [])], [(ANY, [Atom("$9")], [ONE])], ImproperList([(ANY, [], [ONE])], 1)):
+        assert "BADARG" == fails(caller, "select", t, wrong) == fails(caller, "select_delete", t, wrong)
+    for limit in (0, -1, 1.0, 2**70, foo()):
+        assert "BADARG" == fails(caller, "select", t, spec, limit) == fails(caller, "match", t, ANY, limit)
+
+
+@pytest.mark.parametrize("type_", TYPES)
+@pytest.mark.parametrize("function", ["select", "select_reverse", "match", "match_object"])
+def test_continuations_lead_through_all_rows_from_any_connection(
+    caller: Caller, other: Caller, type_: str, function: str
+) -> None:
+    t = caller.call("new", name(), [Atom(type_), Atom("named_table"), Atom("public")])
+    rows = [(i, j) for i in range(25) for j in range(1 if "set" in type_ else 3)]
+    caller.call("insert", t, rows)
+    what: Any = [(ANY, [], [Atom("$_")])] if "select" in function else ONE if function == "match" else ANY
+    found, pieces = [], 0
+    page = caller.call(function, t, what, 4)
+    while page != END:
+        piece, continuation = page
+        pieces += 1
+        found += [row[0] for row in piece] if function == "match" else piece
+        if continuation == END:
+            break
+        assert 4 == len(piece) and continuation[0] == caller.call("whereis", t)
+        place = 4 if type_ == "ordered_set" else 3
+        assert True is caller.call("is_compiled_ms", continuation[place])
+        page = other.call(function, continuation)
+        assert encode(page) == encode(caller.call("select", continuation))
+        broken = (*continuation[:place], b"overwritten", *continuation[place + 1 :])
+        assert "BADARG" == fails(caller, function, broken)
+        assert continuation == caller.call("repair_continuation", continuation, [(ANY, [], [Atom("$_")])])
+        if function == "select":
+            assert continuation == caller.call("repair_continuation", broken, what)
+    assert rows == sorted(found) and pieces in (-(-len(rows) // 4), len(rows) // 4)
+    assert END == caller.call("select", END) == caller.call("repair_continuation", END, foo())
+
+
+def test_a_continuation_belongs_to_the_table_and_gives_no_rights(caller: Caller, other: Caller) -> None:
+    before, after = name(), name()
+    caller.call("new", before, [Atom("named_table"), Atom("ordered_set")])
+    caller.call("insert", before, [(i,) for i in range(5)])
+    _, continuation = caller.call("match", before, (ONE,), 2)
+    caller.call("rename", before, after)
+    assert [[2], [3]] == caller.call("match", continuation)[0] == other.call("match", continuation)[0]
+    caller.call("setopts", after, (Atom("protection"), Atom("private")))
+    assert "BADARG access" == fails(other, "match", continuation)
+    caller.call("delete", after)
+    caller.call("new", after, [Atom("named_table"), Atom("ordered_set")])
+    assert "BADARG id" == fails(caller, "match", continuation)
+    for nonsense in (foo(), 1, (), (1, 2, 3, 4), (1, 2, 3, 4, 5), (continuation[0], 0, 0, 0, 0)):
+        assert fails(caller, "select", nonsense).startswith("BADARG")
+
+
+def test_self_and_node_are_the_callers(caller: Caller) -> None:
+    t = new(caller)
+    caller.call("insert", t, (1, caller.identity))
+    spec = [((1, Atom("$1")), [(Atom("=:="), Atom("$1"), (Atom("self"),))], [(Atom("node"),)])]
+    assert [NODE] == caller.call("select", t, spec)
+
+
+def test_compiled_specs_are_terms(caller: Caller, other: Caller) -> None:
+    spec = [((ONE, Atom("$2")), [(Atom(">"), Atom("$2"), 20)], [ONE])]
+    compiled = caller.call("match_spec_compile", spec)
+    assert True is other.call("is_compiled_ms", compiled)
+    for wrong in (foo(), spec, [], compiled[:2], (*compiled[:2], foo()), (compiled[0], 7, spec), b""):
+        assert False is caller.call("is_compiled_ms", wrong)
+        assert "BADARG" == fails(caller, "match_spec_run", [], wrong)
+    assert [5, 6] == other.call("match_spec_run", [(5, 25), foo(), (1, 1), [5, 25], (6, 36)], compiled)
+    assert "BADARG" == fails(caller, "match_spec_run", foo(), compiled) == fails(caller, "match_spec_compile", [])
+    assert (Atom("ok"), 5, [], []) == caller.call("match_spec_test", (5, 25), spec, Atom("table"))
+    assert (Atom("ok"), False, [], []) == caller.call("match_spec_test", foo(), spec, Atom("table"))
+    assert (Atom("ok"), foo()) == caller.call("test_ms", foo(), [(Atom("$1"), [], [Atom("$1")])])
+    kind, mistakes = caller.call("test_ms", (1,), [(Atom("$1"), [], [Atom("$2")])])
+    assert Atom("error") == kind and all(Atom("error") == mark and bytes(text) for mark, text in mistakes)
+
+
+def test_a_spec_nested_too_deep_is_system_limit_or_works(caller: Caller) -> None:
+    t = new(caller)
+    deep = b"h\2w\3not" * 100_000 + b"w\4true"
+    spec = b"l\0\0\0\1h\3w\1_l\0\0\0\1" + deep + b"jl\0\0\0\1w\4truejj"
+    for function in ("select", "select_count", "select_delete"):
+        try:
+            caller.call_raw(function, b"\x83l\0\0\0\2" + etf(t) + spec + b"j")
+        except CallError as error:
+            assert "SYSTEM_LIMIT" == str(error)
+    assert "PONG" == caller.request(b"PING")
 
 
 # ---- owners

@@ -5,7 +5,8 @@
 # objects, no GIL. What it means is ets-call-contract.md's and ets-semantics.md's.
 #
 # What it is not: the functions that work on tables as wholes and on processes (new, rename, info, give_away, ...):
-# those are Python's, in tsunami_server.commands.ets_call. Nor RESP: an error is a line without its dash.
+# those are Python's, in tsunami_server.commands.ets_call. Match specs stand in
+# call_query.pxi. Nor RESP: an error is a line without its dash.
 #
 #     call_run:   decode -> find the function by name and arity -> table: type, existence, access -> function -> encode
 #
@@ -27,6 +28,7 @@ cdef enum:
     CALL_DONE = 0              # c.out holds the result, or c.error the error line
     CALL_COLD = 1              # not a function that is done here
     CALL_LONG = 2              # it would run too long here
+    CALL_AGAIN = 300           # a function's status: it would run too long here
     CALL_SLOTS = 256
     CALL_MAX = 80
     CALL_LONG_ARGS = 1 << 18   # bytes of arguments, and rows of a table, from which on a call is not for the loop
@@ -850,7 +852,10 @@ cdef int call_run(call_t* c, const char* name, size_t name_len, const char* args
             return CALL_DONE
         if f.walks and not c.patient and table_len(c.table) > CALL_LONG_ROWS:
             return CALL_LONG
-    call_status(c, f.run(c))
+    st = f.run(c)
+    if st == CALL_AGAIN:
+        return CALL_LONG
+    call_status(c, st)
     return CALL_DONE
 
 
@@ -878,6 +883,11 @@ call_add(b"update_counter", 3, RIGHT_WRITE, call_update_counter, False)
 call_add(b"update_counter", 4, RIGHT_WRITE, call_update_counter, False)
 call_add(b"update_element", 3, RIGHT_WRITE, call_update_element, False)
 call_add(b"update_element", 4, RIGHT_WRITE, call_update_element, False)
+
+
+include "call_query.pxi"
+
+call_add_queries()
 
 
 # ---- what Python sees
