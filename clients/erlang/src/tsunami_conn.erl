@@ -39,7 +39,15 @@
 %% @doc Open a connection that plays the part of the calling process.
 -spec open(options()) -> {ok, conn()} | {error, term()}.
 open(Options) ->
-    gen_server:start(?MODULE, {self(), Options}, []).
+    case dial(Options) of
+        {ok, Socket} ->
+            {ok, Conn} = gen_server:start(?MODULE, {self(), Socket}, []),
+            ok = gen_tcp:controlling_process(Socket, Conn),
+            ok = gen_server:cast(Conn, listen),
+            {ok, Conn};
+        Error ->
+            Error
+    end.
 
 %% @doc End a connection. When this returns, its tables have gone to their heirs or have been deleted.
 -spec close(conn()) -> ok.
@@ -95,47 +103,37 @@ cause(<<"not_owner">>) -> not_owner;
 cause(<<"already_exists">>) -> already_exists;
 cause(Other) -> Other.
 
-%% ---- the process
+%% ---- before the process: dialling and greeting are done by the caller, who is told what is wrong
 
--spec init({pid(), options()}) -> {ok, #state{}} | {stop, term()}.
-init({Owner, Options}) ->
+dial(Options) ->
     Host = maps:get(host, Options, "127.0.0.1"),
     Port = maps:get(port, Options, 6379),
     Timeout = maps:get(timeout, Options, 5000),
     case gen_tcp:connect(Host, Port, [binary, {active, false}, {nodelay, true}, {packet, raw}], Timeout) of
-        {ok, Socket} ->
-            case greet(Socket, Owner, Options, Timeout) of
-                ok ->
-                    ok = inet:setopts(Socket, [{active, 100}]),
-                    {ok, #state{socket = Socket, owner = Owner, monitor = monitor(process, Owner)}};
-                {error, Reason} ->
-                    ok = gen_tcp:close(Socket),
-                    {stop, Reason}
-            end;
-        {error, Reason} ->
-            {stop, Reason}
+        {ok, Socket} -> greet(Socket, Options, Timeout);
+        Error -> Error
     end.
 
-greet(Socket, Owner, Options, Timeout) ->
-    Auth = case Options of
-        #{password := Password} -> [[<<"AUTH">>, Password]];
-        _ -> []
-    end,
-    Hello = [<<"ETS.HELLO">>, term_to_binary(Owner, [{minor_version, 2}])],
-    greetings(Socket, Auth ++ [Hello], Timeout).
+greet(Socket, Options, Timeout) ->
+    Auth = [[<<"AUTH">>, maps:get(password, Options)] || maps:is_key(password, Options)],
+    Hello = [<<"ETS.HELLO">>, term_to_binary(self(), [{minor_version, 2}])],
+    case greetings(Socket, Auth ++ [Hello], Timeout) of
+        ok -> {ok, Socket};
+        Error -> ok = gen_tcp:close(Socket), Error
+    end.
 
 greetings(_, [], _) ->
     ok;
 greetings(Socket, [Words | More], Timeout) ->
-    maybe_reply(gen_tcp:send(Socket, tsunami_resp:request(Words)), Socket, More, Timeout).
-
-maybe_reply(ok, Socket, More, Timeout) ->
-    case first_reply(Socket, <<>>, Timeout) of
-        {ok, _} -> greetings(Socket, More, Timeout);
-        Error -> Error
-    end;
-maybe_reply(Error, _, _, _) ->
-    Error.
+    case gen_tcp:send(Socket, tsunami_resp:request(Words)) of
+        ok ->
+            case first_reply(Socket, <<>>, Timeout) of
+                {ok, _} -> greetings(Socket, More, Timeout);
+                Error -> Error
+            end;
+        Error ->
+            Error
+    end.
 
 first_reply(Socket, Buffer, Timeout) ->
     case tsunami_resp:decode(Buffer) of
@@ -147,6 +145,12 @@ first_reply(Socket, Buffer, Timeout) ->
                 Error -> Error
             end
     end.
+
+%% ---- the process
+
+-spec init({pid(), gen_tcp:socket()}) -> {ok, #state{}}.
+init({Owner, Socket}) ->
+    {ok, #state{socket = Socket, owner = Owner, monitor = monitor(process, Owner)}}.
 
 -spec handle_call(term(), gen_server:from(), #state{}) ->
     {reply, term(), #state{}} | {noreply, #state{}} | {stop, term(), #state{}}.
@@ -164,7 +168,8 @@ send(Data, From, #state{socket = Socket, waiting = Waiting} = State) ->
     end.
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
-handle_cast(_, State) ->
+handle_cast(listen, State) ->
+    ok = inet:setopts(State#state.socket, [{active, 100}]),
     {noreply, State}.
 
 -spec handle_info(term(), #state{}) -> {noreply, #state{}} | {stop, term(), #state{}}.
