@@ -606,3 +606,34 @@ def test_bags_refuse_commits_with_ordered_tables(kind: str) -> None:
     with fails(BadArgument, "table_type"):
         _core.commit([], [(Table(kind), (1,), None), (table, (2,), None)], [])
     assert len(table) == 1
+
+
+# ---- bounds that are shorter than the keys
+
+
+@given(
+    keys=st.sets(st.tuples(st.integers(0, 5), st.integers(0, 5), st.sampled_from("ab")), min_size=1),
+    low=st.lists(st.integers(0, 6), max_size=2).map(tuple),
+    high=st.lists(st.integers(0, 6), max_size=2).map(tuple),
+)
+def test_a_shorter_tuple_bounds_keys_of_one_size_as_python_compares(
+    keys: set[tuple[int, int, str]], low: tuple[int, ...], high: tuple[int, ...]
+) -> None:
+    table = Table("ordered_set")
+    table.insert([(key,) for key in keys])
+    wanted = [(key,) for key in sorted(keys) if low <= key <= high]
+    assert list(table.irange(low, high)) == wanted
+    assert table[low:high] == wanted
+    assert table.count_range(low, high) == len(wanted)
+    assert table.rank(low) == sum(key < low for key in keys)
+    assert table.delete_range(low, high) == len(wanted)
+    assert [row[0] for row in table] == sorted(key for key in keys if not low <= key <= high)
+
+
+def test_a_shorter_tuple_is_a_term_like_others_where_keys_have_several_sizes() -> None:
+    table = Table("ordered_set")
+    table.insert([((1,),), ((1, 2),), ((3, 4),)])
+    assert list(table.irange((2,), None)) == [((1, 2),), ((3, 4),)]
+    assert list(table.irange(None, (2,))) == [((1,),)]
+    table.insert(("text",))
+    assert table.count_range((1, 0), (9,)) == 0

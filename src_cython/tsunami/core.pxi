@@ -1586,11 +1586,19 @@ cdef class Table:
         Rows come in batches: the iterator holds no lock, never fails because of what others do, and never misses a key
         that stays. O(log n) a batch. BadArgument for tables of other types.
 
+        Where all keys are tuples of one size, a shorter tuple as a bound stands for how keys begin, as Python compares
+        tuples; so it does in slices, rank, count_range and delete_range.
+
         >>> t = Table("ordered_set")
         >>> t.insert([(n,) for n in range(10)])
         True
         >>> list(t.irange(3, 6)), list(t.irange(3, 6, (False, True), reverse=True))
         ([(3,), (4,), (5,), (6,)], [(6,), (5,), (4,)])
+        >>> board = Table("ordered_set")
+        >>> board.insert([((50, "bob"),), ((70, "eve"),), ((90, "al"),)])
+        True
+        >>> list(board.irange((50,), (90,)))
+        [((50, 'bob'),), ((70, 'eve'),)]
         """
         return table_irange(self, minimum, maximum, inclusive, reverse)
 

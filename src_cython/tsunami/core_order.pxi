@@ -1,8 +1,8 @@
 # What only ordered tables can do, for Table's methods: ranges, ranks, positions. And the walk that every type has.
 #
 # A range of keys is packed once, as forms. A walk through it is a place and a list of rows that were copied out;
-# between two rows no lock is held and nothing is fixed, and whatever others do meanwhile, it meets each row that stays exactly
-# once, in order. Tables of the other types refuse all of this with the cause table_type.
+# between two rows no lock is held and nothing is fixed, and whatever others do meanwhile, it meets each row that stays
+# exactly once, in order. Tables of the other types refuse all of this with the cause table_type.
 
 cdef enum:
     PIECE_FIRST = 16        # rows of a walk's first piece: who looks at one row only should not pay for many
@@ -56,7 +56,36 @@ cdef int only_ordered(Table table, str what) except -1:
         raise fail(table, ST_TABLE_TYPE, what)
     return 0
 
-cdef _Span span_of(object minimum, object maximum, object inclusive, bint backwards):
+cdef void width_sink(void* ctx, const uint64_t* row) noexcept nogil:
+    """The size of the tuple that is the row's key; 0 if it is none."""
+    cdef size_t* width = <size_t*>ctx
+    cdef cell_t key = row[1 + width[1]]
+    width[0] = cell_length(key) if (key & 0xFF) == LOW_TUPLE else 0
+
+cdef size_t keys_width(Table table) noexcept nogil:
+    """The size of the tuples if all keys are tuples of one size, else 0. Tuples stand in the order of their sizes, so
+    the first key and the last one tell."""
+    cdef size_t[2] first
+    cdef size_t[2] last
+    first[0] = last[0] = 0
+    first[1] = last[1] = table.t.keypos
+    table.t.methods.seek(table.t, NULL, 1, width_sink, first)
+    table.t.methods.seek(table.t, NULL, 0, width_sink, last)
+    return first[0] if first[0] == last[0] else 0
+
+cdef void bound_widen(Table table, object key, buf_t* form) noexcept:
+    """A tuple that is shorter than the keys, all of one size, stands for how they begin, as in Python: its form says
+    their size, so it is the beginning of the forms of the keys that begin with it, and sorts before them. In term order
+    it would stand before all of them, and as a bound be of no use."""
+    cdef size_t width
+    if not isinstance(key, tuple):
+        return
+    width = keys_width(table)
+    if <size_t>len(key) < width:
+        for i in range(4):
+            form.data[1 + i] = <char>(width >> (8 * (3 - i)))
+
+cdef _Span span_of(Table table, object minimum, object maximum, object inclusive, bint backwards):
     """The range from minimum to maximum; None is no bound."""
     cdef _Span span = _Span()
     if not isinstance(inclusive, tuple) or len(inclusive) != 2:
@@ -64,16 +93,18 @@ cdef _Span span_of(object minimum, object maximum, object inclusive, bint backwa
     span.span.backwards = backwards
     if minimum is not None:
         span.set_low(minimum, inclusive[0])
+        bound_widen(table, minimum, &span.low)
     if maximum is not None:
         span.set_high(maximum, inclusive[1])
+        bound_widen(table, maximum, &span.high)
     return span
 
-cdef _Span span_of_slice(object given):
+cdef _Span span_of_slice(Table table, object given):
     """a:b is from a to before b; a:b:-1 from a down to before b."""
     if given.step is None or (is_integer(given.step) and given.step == 1):
-        return span_of(given.start, given.stop, (True, False), False)
+        return span_of(table, given.start, given.stop, (True, False), False)
     if is_integer(given.step) and given.step == -1:
-        return span_of(given.stop, given.start, (False, True), True)
+        return span_of(table, given.stop, given.start, (False, True), True)
     raise BadArgument(f"a slice of keys has the step 1 or -1, not {shown(given.step)}")
 
 
@@ -193,12 +224,12 @@ cdef _Walk walk_of(Table table, _Span span):
 cdef object table_irange(Table table, object minimum, object maximum, object inclusive, object reverse):
     table.may(RIGHT_READ)
     only_ordered(table, "irange")
-    return walk_of(table, span_of(minimum, maximum, inclusive, bool(reverse)))
+    return walk_of(table, span_of(table, minimum, maximum, inclusive, bool(reverse)))
 
 cdef object table_slice(Table table, object given):
     table.may(RIGHT_READ)
     only_ordered(table, "a slice")
-    return walk_list(table, span_of_slice(given))
+    return walk_list(table, span_of_slice(table, given))
 
 cdef size_t table_rank(Table table, object key) except? <size_t>-1:
     cdef _Span span = _Span()
@@ -206,6 +237,7 @@ cdef size_t table_rank(Table table, object key) except? <size_t>-1:
     table.may(RIGHT_READ)
     only_ordered(table, "rank")
     span.set_low(key, True)
+    bound_widen(table, key, &span.low)
     check(table, ordered_count(table.t, &span.span, &before, &within), key)
     return before
 
@@ -214,7 +246,7 @@ cdef size_t table_count_range(Table table, object minimum, object maximum, objec
     cdef size_t before = 0, within = 0
     table.may(RIGHT_READ)
     only_ordered(table, "count_range")
-    span = span_of(minimum, maximum, inclusive, False)
+    span = span_of(table, minimum, maximum, inclusive, False)
     check(table, ordered_count(table.t, &span.span, &before, &within), None)
     return within
 
@@ -230,12 +262,12 @@ cdef size_t table_delete_span(Table table, _Span span) except? <size_t>-1:
 cdef size_t table_delete_range(Table table, object minimum, object maximum, object inclusive) except? <size_t>-1:
     table.may(RIGHT_WRITE)
     only_ordered(table, "delete_range")
-    return table_delete_span(table, span_of(minimum, maximum, inclusive, False))
+    return table_delete_span(table, span_of(table, minimum, maximum, inclusive, False))
 
 cdef int table_delete_slice(Table table, object given) except -1:
     table.may(RIGHT_WRITE)
     only_ordered(table, "a slice")
-    table_delete_span(table, span_of_slice(given))
+    table_delete_span(table, span_of_slice(table, given))
     return 0
 
 cdef object table_at(Table table, object k):
