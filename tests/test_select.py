@@ -132,6 +132,41 @@ def test_a_mistake_counts_even_if_the_table_is_empty(type_: str) -> None:
             call(17)
 
 
+@pytest.mark.parametrize("sign", [">", ">=", "<", "=<"])
+def test_a_comparison_with_a_small_integer_goes_by_term_order_for_all_terms(type_: str, sign: str) -> None:
+    """Most rows are decided without a run of the program; those of other shapes and with other terms are not."""
+    values = [
+        -(2**70),
+        -(2**61),
+        -1,
+        4,
+        5,
+        6,
+        4.5,
+        5.0,
+        5.5,
+        2**61,
+        2**62,
+        2**70,
+        Atom("a"),
+        "5",
+        (5,),
+        [5],
+        {},
+        [],
+        -0.0,
+    ]
+    table = Table(type_)
+    table.insert([(n, value) for n, value in enumerate(values)] + [(100,), (101, 6, 6)])
+    for than in (5, 0, -(2**62), 2**62 - 1):
+        for body in (True, ROW, V1):
+            spec = [((ANY, V1), [(Atom(sign), V1, than)], [body])]
+            expected = [found[0] for r in table.tab2list() if (found := _matchmodel.run(spec, r)) is not None]
+            assert [exact_key(x) for x in table.select(spec)] == [exact_key(x) for x in expected]
+            assert table.select_count(spec) == sum(x is True for x in expected)
+            assert table.count(spec) == len(expected)
+
+
 def test_match_gives_the_variables_by_their_numbers(type_: str) -> None:
     table = Table(type_)
     table.insert(("a", "b", "c"))

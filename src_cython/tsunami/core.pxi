@@ -2022,7 +2022,7 @@ cdef class Table:
         return self.member(key)
 
     def __iter__(self):
-        return walk_of(self, None) if self.t.methods.ordered else _Rows(self)
+        return _Rows(self) if self.t.methods.bag else walk_of(self, None)
 
     def __reversed__(self):
         return table_irange(self, None, None, (True, True), True)

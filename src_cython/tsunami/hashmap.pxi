@@ -561,13 +561,15 @@ cdef enum:
     RANKED = 12             # so many words are sorted by counting
 
 cdef struct home_t:
-    uint64_t* words
+    uint64_t* words         # in order
+    uint64_t* loose         # as they were found
     size_t len
-    size_t cap
-    uint64_t[HOME_WORDS] room
+    size_t cap              # of each
+    uint64_t[2 * HOME_WORDS] room
 
 cdef inline void home_open(home_t* o) noexcept nogil:
     o.words = &o.room[0]
+    o.loose = &o.room[HOME_WORDS]
     o.len = 0
     o.cap = HOME_WORDS
 
@@ -583,13 +585,15 @@ cdef inline uint64_t word_slot(uint64_t word) noexcept nogil:
     return word << 16
 
 cdef int home_widen(home_t* o) noexcept nogil:
-    cdef uint64_t* wider = <uint64_t*>malloc(o.cap * 2 * sizeof(uint64_t))
+    """Room for twice as many, of which the loose ones are taken along."""
+    cdef uint64_t* wider = <uint64_t*>malloc(o.cap * 4 * sizeof(uint64_t))
     if wider == NULL:
         return ST_NO_MEMORY
-    memcpy(wider, o.words, o.len * sizeof(uint64_t))
+    memcpy(wider + o.cap * 2, o.loose, o.len * sizeof(uint64_t))
     home_close(o)
-    o.words = wider
     o.cap *= 2
+    o.words = wider
+    o.loose = wider + o.cap
     return ST_OK
 
 cdef bint word_before(const map_t* m, uint64_t a, uint64_t b) noexcept nogil:
@@ -609,22 +613,21 @@ cdef bint word_before(const map_t* m, uint64_t a, uint64_t b) noexcept nogil:
 
 cdef inline void home_sort(const map_t* m, home_t* o) noexcept nogil:
     """Put the words in the order of walks."""
-    cdef uint64_t[RANKED] kept
     cdef uint64_t word
     cdef size_t i, k, rank, n = o.len
     cdef bint tie = n > RANKED
-    if n <= RANKED:
+    if ts_likely(n <= RANKED):
         # Without branches that nobody could foresee: each word goes where the number of smaller ones says.
         for i in range(n):
-            kept[i] = o.words[i]
-        for i in range(n):
-            word = kept[i]
+            word = o.loose[i]
             rank = 0
             for k in range(n):
-                rank += kept[k] < word
+                rank += o.loose[k] < word
             o.words[rank] = word
         for i in range(1, n):
             tie |= (o.words[i] ^ o.words[i - 1]) >> 52 == 0
+    else:
+        memcpy(o.words, o.loose, n * sizeof(uint64_t))
     if ts_unlikely(tie):
         home_sort_exactly(m, o)
 
@@ -650,7 +653,7 @@ cdef inline int home_read(map_t* m, side_t* s, size_t home, home_t* out) noexcep
     out.len = 0
     for i in range(BUCKET):
         slot = b[i]
-        out.words[out.len] = slot_word(slot)
+        out.loose[out.len] = slot_word(slot)
         out.len += slot != 0 and slot & 15 == 0
     while b[BUCKET - 1] != 0 and d < mask:
         d += 1
@@ -664,7 +667,7 @@ cdef inline int home_read(map_t* m, side_t* s, size_t home, home_t* out) noexcep
                 continue
             if ts_unlikely(out.len == out.cap) and home_widen(out) != ST_OK:
                 return ST_NO_MEMORY
-            out.words[out.len] = slot_word(slot)
+            out.loose[out.len] = slot_word(slot)
             out.len += 1
     return ST_OK
 
@@ -672,8 +675,8 @@ cdef int home_from(map_t* m, uint64_t from_hash, home_t* o) noexcept nogil:
     """Drop the words of keys whose hash is below from_hash."""
     cdef size_t i, n = 0
     for i in range(o.len):
-        if map_row_hash(m, slot_row(word_slot(o.words[i]))) >= from_hash:
-            o.words[n] = o.words[i]
+        if map_row_hash(m, slot_row(word_slot(o.loose[i]))) >= from_hash:
+            o.loose[n] = o.loose[i]
             n += 1
     o.len = n
     return ST_OK
@@ -691,8 +694,7 @@ cdef inline int map_home(map_t* m, uint64_t from_hash, home_t* out, uint64_t* fo
         return ST_NO_MEMORY
     if ts_unlikely(from_hash != (<uint64_t>home << 1) << (63 - s.bits)):
         home_from(m, from_hash, out)
-    if out.len > 1:
-        home_sort(m, out)
+    home_sort(m, out)
     return ST_OK
 
 cdef inline uint64_t* map_slot(map_t* m, uint64_t h, uint64_t word) noexcept nogil:

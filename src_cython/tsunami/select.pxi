@@ -79,9 +79,20 @@ cdef void results_close(results_t* r) noexcept nogil:
 
 # ---- a run
 
+cdef struct glance_t:
+    # What can be said of most rows at a glance, where the program begins with one clause's head of a fixed size and a
+    # comparison of an element with a small integer: no comparison of other terms, and no run of the program.
+    bint usable
+    uint64_t shape          # of the row as a cell
+    uint32_t element
+    int64_t least           # as cells, which have the order of their integers
+    int64_t most
+    int result              # of rows within; R_VALUE: run the program
+
 cdef struct select_t:
     table_t* table
     const program_t* program
+    glance_t glance
     run_t run
     access_t access
     int action
@@ -92,6 +103,56 @@ cdef struct select_t:
     size_t hold_end         # bytes of results at which this hold of the lock ends
     void* fold              # fold_t
     int status              # why a visit failed
+
+cdef inline bint leads_nowhere(const program_t* p, const instr_t* op) noexcept nogil:
+    """Is a row that this test refuses not selected?"""
+    return (op + op.fail).code == OP_NO
+
+cdef void glance_open(glance_t* g, const program_t* p) noexcept nogil:
+    cdef const instr_t* head = p.ops
+    cdef const instr_t* test = p.ops + 1
+    cdef int64_t than
+    g.usable = False
+    if p.nops < 4 or head.code != OP_BOX or head.a != REG_ROW or head.b != SELF or not leads_nowhere(p, head):
+        return
+    if test.a != head.dst or test.b == SELF or not leads_nowhere(p, test):
+        return
+    than = <int64_t>test.imm
+    g.shape = head.imm
+    g.element = test.b
+    g.least = INT64_MIN
+    g.most = INT64_MAX
+    if test.code == OP_IF_MORE:
+        g.least = than + 1
+    elif test.code == OP_IF_NOT_LESS:
+        g.least = than
+    elif test.code == OP_IF_LESS and than > INT64_MIN:
+        g.most = than - 1
+    elif test.code == OP_IF_NOT_MORE:
+        g.most = than
+    else:
+        return
+    g.usable = True
+    g.result = R_VALUE
+    if p.ops[2].code == OP_RET_TRUE:
+        g.result = R_TRUE
+    elif p.ops[2].code == OP_RET_ROW:
+        g.result = R_ROW
+
+cdef inline int select_look(select_t* s, const uint64_t* row) noexcept nogil:
+    """Run the program on a row, unless a glance is enough. A run_result_t."""
+    cdef const glance_t* g = &s.glance
+    cdef cell_t c
+    if g.usable:
+        if (row_as_cell(row) & ~OFFSET_MASK) != g.shape:
+            return R_NO
+        c = row[1 + g.element]
+        if cell_is_int(c):
+            if not g.least <= <int64_t>c <= g.most:
+                return R_NO
+            if g.result != R_VALUE:
+                return g.result
+    return program_run(&s.run, s.program, row_as_cell(row), <const char*>row)
 
 cdef int select_open(select_t* s, table_t* t, const program_t* p, int action) noexcept nogil:
     """ST_OK or ST_NO_MEMORY; to be closed in either case."""
@@ -104,6 +165,7 @@ cdef int select_open(select_t* s, table_t* t, const program_t* p, int action) no
     s.out = NULL
     s.fold = NULL
     s.status = ST_OK
+    glance_open(&s.glance, p)
     return program_access(p, t.keypos, t.methods.ordered, &s.access)
 
 cdef void select_close(select_t* s) noexcept nogil:
@@ -116,7 +178,7 @@ cdef inline int select_fail(select_t* s, int status) noexcept nogil:
 
 cdef inline int select_value(select_t* s, const uint64_t* row) noexcept nogil:
     """Run the program on a row; the result stands in run.cell and run.base, whatever it is. A run_result_t."""
-    cdef int r = program_run(&s.run, s.program, row_as_cell(row), <const char*>row)
+    cdef int r = select_look(s, row)
     if r == R_ROW:
         s.run.cell = row_as_cell(row)
         s.run.base = <const char*>row
@@ -142,7 +204,7 @@ cdef int visit_collect(void* ctx, const uint64_t* row, buf_t* out) noexcept nogi
 
 cdef int visit_count(void* ctx, const uint64_t* row, buf_t* out) noexcept nogil:
     cdef select_t* s = <select_t*>ctx
-    cdef int r = program_run(&s.run, s.program, row_as_cell(row), <const char*>row)
+    cdef int r = select_look(s, row)
     if r == R_TRUE:
         s.count += 1
     elif r == R_NO_MEMORY:
@@ -151,7 +213,7 @@ cdef int visit_count(void* ctx, const uint64_t* row, buf_t* out) noexcept nogil:
 
 cdef int visit_count_all(void* ctx, const uint64_t* row, buf_t* out) noexcept nogil:
     cdef select_t* s = <select_t*>ctx
-    cdef int r = program_run(&s.run, s.program, row_as_cell(row), <const char*>row)
+    cdef int r = select_look(s, row)
     if r == R_NO_MEMORY:
         return select_fail(s, ST_NO_MEMORY)
     s.count += r != R_NO
@@ -159,7 +221,7 @@ cdef int visit_count_all(void* ctx, const uint64_t* row, buf_t* out) noexcept no
 
 cdef int visit_delete(void* ctx, const uint64_t* row, buf_t* out) noexcept nogil:
     cdef select_t* s = <select_t*>ctx
-    cdef int r = program_run(&s.run, s.program, row_as_cell(row), <const char*>row)
+    cdef int r = select_look(s, row)
     if r == R_NO_MEMORY:
         return select_fail(s, ST_NO_MEMORY)
     if r == R_TRUE or (r != R_NO and s.action == ACT_DELETE_ALL):

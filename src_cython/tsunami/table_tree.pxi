@@ -628,7 +628,10 @@ cdef int ordered_scan(
             kept = tour_prune(&tour)
             st = kept if st == ST_OK else st
             grove_wither(s)
-        ts_lock_release(&s.lock)
+        if tour.left > 0:
+            ts_lock_yield(&s.lock)      # the walk will be back at once
+        else:
+            ts_lock_release(&s.lock)
     if st == ST_OK and tour.left == 0:
         at.over = True
     buf_free(&tour.runs)
