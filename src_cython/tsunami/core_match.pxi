@@ -182,9 +182,9 @@ def _spec_time(term, spec, size_t rounds, /):
         return p.mistakes()
     row = <const uint64_t*>(p.packed.buffer.data + p.packed.at)
     run_open(&run)
-    clock_gettime(1, &t0)
+    clock_gettime(CLOCK_REALTIME, &t0)
     for i in range(rounds):
         sum += program_run(&run, p.program, row[1], <const char*>row)
-    clock_gettime(1, &t1)
+    clock_gettime(CLOCK_REALTIME, &t1)
     run_close(&run)
     return ((t1.tv_sec - t0.tv_sec) * 1e9 + (t1.tv_nsec - t0.tv_nsec)) / rounds, sum // rounds

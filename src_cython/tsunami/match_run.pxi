@@ -914,14 +914,20 @@ cdef bint holds_far(const instr_t* op, val_t* regs) noexcept nogil:
     return True
 
 
-cdef int run_far(run_t* r, const instr_t** at) noexcept nogil:
-    """One instruction that is none of run_near's: go on to the next. ST_OK or ST_NO_MEMORY."""
-    cdef const instr_t* op = at[0]
+cdef const instr_t* run_failed(run_t* r, const instr_t* op) noexcept nogil:
+    """The instruction has failed: on to the next clause, or its value is 'EXIT'."""
+    if op.fail:
+        return op + op.fail
+    give_cell(&r.regs[op.dst], NAMED[NAMED_EXIT])
+    return op + op.c if op.code == OP_ANDALSO or op.code == OP_ORELSE else op + 1
+
+
+cdef const instr_t* run_far(run_t* r, const instr_t* op) noexcept nogil:
+    """One instruction that is none of run_near's. The next one, or NULL without memory."""
     cdef val_t value
     cdef int status
     if op.code < OP_LOAD and op.code != OP_REST:
-        at[0] += 1 if holds_far(op, r.regs) else op.fail
-        return ST_OK
+        return op + 1 if holds_far(op, r.regs) else op + op.fail
     if op.code == OP_ANDALSO or op.code == OP_ORELSE:
         status = run_stop_early(op, r.regs)
     elif op.code == OP_REST:
@@ -930,24 +936,11 @@ cdef int run_far(run_t* r, const instr_t** at) noexcept nogil:
         status = run_value(r, op, &value)
         if status == ST_OK:
             r.regs[op.dst] = value
+    if status == ST_OK:
+        return op + 1
     if status == ST_NO_MEMORY:
-        return status
-    at[0] += 1
-    if status == ST_STOP:
-        at[0] = op + op.c
-    elif status != ST_OK:
-        run_failed(r, op, at)
-    return ST_OK
-
-
-cdef void run_failed(run_t* r, const instr_t* op, const instr_t** at) noexcept nogil:
-    """The instruction has failed: to the next clause, or its value is 'EXIT'."""
-    if op.fail:
-        at[0] = op + op.fail
-        return
-    give_cell(&r.regs[op.dst], NAMED[NAMED_EXIT])
-    if op.code == OP_ANDALSO or op.code == OP_ORELSE:
-        at[0] = op + op.c
+        return NULL
+    return op + op.c if status == ST_STOP else run_failed(r, op)
 
 
 cdef int run_near(run_t* r, const instr_t* op, val_t* regs) noexcept nogil:
@@ -1004,7 +997,8 @@ cdef int run_near(run_t* r, const instr_t* op, val_t* regs) noexcept nogil:
             r.base = regs[op.a].base
             return R_TRUE if r.cell == cell_atom(ATOM_TRUE) else R_VALUE
         else:
-            if run_far(r, &op) != ST_OK:
+            op = run_far(r, op)
+            if op == NULL:
                 return R_NO_MEMORY
             continue
         op += 1 if holds else op.fail
