@@ -1,8 +1,8 @@
 # ETS.CALL: match specs and patterns. Part of call.pxi's floor.
 #
-# What it is: select, match and their relatives over packed specs: a spec is compiled, run by select.pxi, and the results
-# are written as they come. A compiled match spec and a continuation are terms that hold all there is to know, so nothing
-# of them stays in the server:
+# What it is: select, match and their relatives over packed specs: a spec is compiled, run by select.pxi, and the
+# results are written as they come. A compiled match spec and a continuation are terms that hold all there is to know,
+# so nothing of them stays in the server:
 #
 #     compiled       {'$tsunami_match_spec', kind, spec or pattern}
 #     continuation   ordered_set   {table, limit, what, place, compiled}

@@ -8,8 +8,9 @@
 # a reference: what table it names is call.pxi's to say.
 #
 #     131 <term>          atom   119 n8 utf8 | 118 n16 utf8 | 100 n16 latin-1 | 115 n8 latin-1
-#     term =              integer 97 u8 | 98 i32 | 110 n8 sign magnitude | 111 n32 sign magnitude    float 70 | 99 (text)
-#       tuple 104 n8 terms | 105 n32 terms     list 108 n32 terms tail | 107 n16 bytes | 106  map 116 n32 pairs
+#     term =              integer 97 u8 | 98 i32 | 110 n8 sign magnitude | 111 n32 sign magnitude   float 70 | 99 (text)
+#       tuple 104 n8 terms | 105 n32 terms     list 108 n32 terms tail | 107 n16 bytes | 106
+#       map 116 n32 pairs
 #       binary 109 n32 bytes                    bit string 77 n32 bits8 bytes
 #       pid 88 node u32 u32 u32 | 103 .. u8     port 120 node u64 u32 | 89 node u32 u32 | 102 .. u8
 #       reference 90 n16 node u32 words | 114 n16 node u8 words | 101 node u32 u8
