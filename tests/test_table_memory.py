@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _tabletools import SETS, TYPES, every_type
+from _tabletools import SETS, TYPES, every_hashed, every_type
 
 from tsunami import END_OF_TABLE, Table, _core
 
@@ -104,7 +104,7 @@ def test_memory_grows_with_the_rows_and_never_shrinks_by_an_insert_beyond_a_fini
     table.check()
 
 
-@every_type
+@every_hashed
 def test_a_fixed_table_remembers_dead_keys_only_while_it_is_fixed(kind: str) -> None:
     table = Table(kind, stripes=2)
     table.insert((0, 0))
@@ -140,7 +140,7 @@ def test_a_fixed_table_remembers_a_dead_key_once(kind: str) -> None:
         table.check()
 
 
-@every_type
+@every_hashed
 def test_clearing_a_fixed_table_keeps_its_keys_in_mind_and_nothing_else(kind: str) -> None:
     table = Table(kind, stripes=2)
     fresh = memory(table)

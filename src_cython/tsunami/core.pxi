@@ -1287,7 +1287,7 @@ cdef class Table:
         cdef bint far = table_len(self.t) > 50000       # do not fit into the core's own caches
         cdef int st
         while self.t.methods.ordered and base < total:
-            n = min(total - base, <size_t>FIND_MANY)
+            n = min(total - base, <size_t>SIDE_BY_SIDE)
             lookup_ordered(self, items + base, n, out, base)
             base += n
         while base < total:

@@ -295,10 +295,11 @@ cdef bint keys_equal(Table table, object a, object b) except -1:
 # ---- many keys at once
 
 cdef int lookup_ordered(Table table, PyObject** keys, size_t n, list out, size_t base) except -1:
-    """lookup of up to FIND_MANY keys under one hold of the lock; the lists go to out[base] and on."""
-    cdef packed_key_t[FIND_MANY] packed
-    cdef formed_t[FIND_MANY] forms
-    cdef size_t[FIND_MANY] counts
+    """lookup of up to SIDE_BY_SIDE keys under one hold of the lock; the lists go to out[base] and on."""
+    cdef packed_key_t[SIDE_BY_SIDE] packed
+    cdef formed_t[SIDE_BY_SIDE] formed
+    cdef form_t[SIDE_BY_SIDE] forms
+    cdef size_t[SIDE_BY_SIDE] counts
     cdef uint64_t[256] home
     cdef rows_t rows
     cdef list found = []
@@ -308,13 +309,14 @@ cdef int lookup_ordered(Table table, PyObject** keys, size_t n, list out, size_t
     try:
         while ready < n and st == ST_OK:
             key_open(<object>keys[ready], &packed[ready])
-            st = form_open(&forms[ready], packed[ready].probe.cell, packed[ready].probe.base)
+            st = form_open(&formed[ready], packed[ready].probe.cell, packed[ready].probe.base)
+            forms[ready] = formed[ready].form
             ready += 1
         if st == ST_OK:
             st = ordered_get_many(table.t, forms, n, rows_sink, &rows, counts)
     finally:
         for i in range(ready):
-            form_close(&forms[i])
+            form_close(&formed[i])
             key_close(&packed[i])
     if st != ST_OK:
         rows_close(&rows)

@@ -21,7 +21,6 @@
 
 cdef enum:
     SAW = 512               # rows freed under one hold of the lock
-    FIND_MANY = 16          # searches side by side
 
 
 # ---- the stripe's tree
@@ -183,62 +182,26 @@ cdef int ordered_get(table_t* t, const probe_t* p, row_sink_t sink, void* ctx) n
     return st
 
 cdef int ordered_get_many(
-    table_t* t, const formed_t* keys, size_t n, row_sink_t sink, void* ctx, size_t* counts
+    table_t* t, const form_t* keys, size_t n, row_sink_t sink, void* ctx, size_t* counts
 ) noexcept nogil:
-    """The rows of up to FIND_MANY keys at one moment; counts: 1 or 0 for each. The searches go down side by side, so
+    """The rows of up to SIDE_BY_SIDE keys at one moment; counts: 1 or 0 for each. The searches go down side by side, so
     that they wait for memory together."""
     cdef stripe_t* s = ordered_stripe(t)
-    cdef uint32_t[FIND_MANY] nodes
+    cdef uint32_t[SIDE_BY_SIDE] nodes
     cdef size_t i
     cdef int st = ST_OK
     ts_lock_acquire(&s.lock)
     if ts_unlikely(not s.alive):
         st = ST_GONE
     else:
-        grove_find_many(s, keys, n, nodes)
+        if s.grove != NULL:
+            tree_find_many(&s.grove.tree, keys, n, nodes)
         for i in range(n):
-            counts[i] = nodes[i] != 0
-            if nodes[i] != 0:
+            counts[i] = s.grove != NULL and nodes[i] != 0
+            if counts[i]:
                 sink(ctx, node_row(&s.grove.tree, nodes[i]))
     ts_lock_release(&s.lock)
     return st
-
-cdef void grove_find_many(stripe_t* s, const formed_t* keys, size_t n, uint32_t* nodes) noexcept nogil:
-    cdef look_t[FIND_MANY] looks
-    cdef const tree_t* tree
-    cdef size_t i, going = 0
-    cdef uint32_t node
-    cdef int dir
-    cdef bint[FIND_MANY] found
-    for i in range(n):
-        nodes[i] = 0
-        found[i] = False
-    if s.grove == NULL:
-        return
-    tree = &s.grove.tree
-    for i in range(n):
-        nodes[i] = tree.root
-        look_begin(&looks[i], tree, &keys[i].form, True)
-    going = n
-    while going > 0:
-        going = 0
-        for i in range(n):
-            node = nodes[i]
-            if node == 0 or found[i]:
-                continue
-            dir = look_at(tree, &looks[i], node)
-            if dir == EQUAL:
-                found[i] = True
-                ts_prefetch(row_at(tree.arena, node))
-                continue
-            node = node_hot(tree.arena, node).link[dir]
-            nodes[i] = node
-            if node != 0:
-                ts_prefetch(node_hot(tree.arena, node))
-                going += 1
-    for i in range(n):
-        if found[i]:
-            ts_prefetch(node_row(tree, nodes[i]))
 
 cdef void sink_nothing(void* ctx, const uint64_t* row) noexcept nogil:
     pass
@@ -551,18 +514,17 @@ cdef void grove_prune(table_t* t, stripe_t* s, const span_t* span) noexcept nogi
     tree_fell(&cut, <size_t>-1, saw_row, &saw)
 
 cdef void grove_cut(tree_t* tree, const span_t* span, tree_t* cut) noexcept nogil:
-    """Move the rows of a range to a tree of their own, one by one."""
-    cdef size_t at = span_start(tree, span), end = span_end(tree, span)
-    cdef formed_t key
-    cdef uint64_t* row
-    cdef uint64_t* old
-    while at < end:
-        row = node_row(tree, tree_at(tree, at))
-        if form_open(&key, row[1 + tree.keypos], <const char*>row) == ST_OK:
-            tree_take(tree, &key.form)
-            tree_put(cut, &key.form, row, &old)         # takes the node that has just been given back
-        form_close(&key)
-        end -= 1
+    """Move the rows of a range to a tree of their own."""
+    cdef form_t low, high
+    cdef form_t* above = NULL
+    cdef form_t* below = NULL
+    if span.low != NULL:
+        span_low(span, &low)
+        above = &low
+    if span.high != NULL:
+        span_high(span, &high)
+        below = &high
+    tree_cut(tree, above, span.low_open, below, span.high_open, cut)
 
 cdef void tour_begin(tour_t* tour, const span_t* span, const form_t* behind, tree_walk_t* w) noexcept nogil:
     """Walk on from behind a key (NULL: from the beginning of the range), and reckon how far."""
@@ -750,6 +712,31 @@ cdef int saplings_make(table_t* t, const uint64_t** rows, size_t n, sapling_t* i
         items[i].form.p = forms.data + items[i].form_at
     return ST_OK
 
+cdef bint grove_beyond(const stripe_t* s, const form_t* form) noexcept nogil:
+    """Does this key come after all that are there?"""
+    return s.grove == NULL or tree_seek(&s.grove.tree, form, 1, True) == 0
+
+cdef int grove_append(stripe_t* s, sapling_t* items, size_t n) noexcept nogil:
+    """Rows in ascending order that come after all others: a tree of their own, and then one tree with it. O(n)."""
+    cdef tree_t more
+    cdef uint64_t** rows = <uint64_t**>malloc(n * sizeof(void*))
+    cdef size_t i
+    cdef int st = ST_NO_MEMORY
+    if rows == NULL:
+        return st
+    for i in range(n):
+        rows[i] = items[i].made
+    tree_open(&more, &s.grove.arena, s.grove.tree.keypos)
+    st = tree_build(&more, rows, n)
+    free(rows)
+    if st != ST_OK:
+        return st
+    tree_join(&s.grove.tree, &more)
+    counter_bump(&s.rows, n)
+    for i in range(n):
+        items[i].made = NULL
+    return ST_OK
+
 cdef int saplings_plant(table_t* t, stripe_t* s, sapling_t* items, size_t n) noexcept nogil:
     """All or none; the lock is held. What has not been planted is the caller's to drop."""
     cdef size_t i
@@ -761,6 +748,8 @@ cdef int saplings_plant(table_t* t, stripe_t* s, sapling_t* items, size_t n) noe
     st = ordered_reserve(t, s, n)
     if st != ST_OK:
         return st
+    if n > 1 and grove_beyond(s, &items[0].form):
+        return grove_append(s, items, n)
     for i in range(n):
         grove_put(t, s, &items[i].form, items[i].made)         # cannot fail: there is room
         items[i].made = NULL
