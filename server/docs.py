@@ -43,9 +43,13 @@ Words that stand for terms (keys, elements, values) are read in a mode, which ma
   `#{name => "x"}`, `true`, `nil`. `ETS.INSERT`, `ETS.INSERTNEW` and `ETS.DELETEOBJECT`, and what follows `DEFAULT` in
   an update, take whole rows: `{1, "alice", [a, b]}`.
 - `RAW`: bytes.
+- `ETF`: Erlang's external term format, whole rows where `TERM` takes them. What the reply tells of terms comes in it,
+  too, as one bulk: the list of rows of `ETS.LOOKUP`, the key of `ETS.NEXT`. Numbers, `1` and `0`, and null stay what
+  they are. Terms pass through Python's types: a map whose keys are one key to Python (`1` and `1.0`) is refused.
+  `ETS.CALL` has no such limit.
 
 A word that is needed is no mode: `ETS.LOOKUP t RAW` asks for the key `RAW`. Programs whose keys come from elsewhere
-should always name the mode. The mode `ETF` (Erlang's external term format) is not there yet.
+should always name the mode.
 
 Replies use RESP3's types and their RESP2 equivalents: integers (big ones as big numbers, in RESP2 as bulk strings),
 doubles, booleans, null for `nil`, arrays for tuples and lists, maps, sets, bulk strings for text and bytes, simple

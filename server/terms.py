@@ -1,11 +1,12 @@
 """Arguments of ETS commands to terms, and terms to replies.
 
-Three modes say how the words that stand for terms are read; a command's words may begin with the mode's name (in any
+Four modes say how the words that stand for terms are read; a command's words may begin with the mode's name (in any
 case):
 
     AUTO   (unless told otherwise) the canonical decimal form of an integer is that integer (any size); all else is text
     TERM   a term literal: `{1, "alice", [a, b]}`
     RAW    bytes, whatever they look like
+    ETF    terms in Erlang's external term format; what the reply tells of terms is then one bulk in it, too
 
 A program whose keys come from elsewhere should always name the mode: `ETS.LOOKUP t AUTO TERM x` is an error, not a
 surprise.
@@ -18,12 +19,13 @@ What must stay true: nothing here recurses over a term; a row nested 100,000 dee
 import re
 from collections.abc import Callable
 
-from tsunami import Atom, BadType, Bits, Fun, ImproperList, Pid, Port, Reference, _core
+from tsunami import Atom, BadType, Bits, Fun, ImproperList, Pid, Port, Reference, TsunamiError, _core
 from tsunami._wire import Simple
 from tsunami.literal import LiteralError, format, parse, to_int
 from tsunami_server.command import CommandError
 
 Reader = Callable[[bytes], object]
+Teller = Callable[[object], object]
 
 _CANONICAL = re.compile(rb"0|-?[1-9][0-9]*")
 
@@ -51,7 +53,14 @@ def read_raw(data: bytes) -> object:
     return data
 
 
-MODES: dict[bytes, Reader] = {b"AUTO": read_auto, b"TERM": read_term, b"RAW": read_raw}
+def read_etf(data: bytes) -> object:
+    try:
+        return _core.binary_to_term(data)
+    except TsunamiError as error:
+        raise CommandError(f"BADARG {error}") from None
+
+
+MODES: dict[bytes, Reader] = {b"AUTO": read_auto, b"TERM": read_term, b"RAW": read_raw, b"ETF": read_etf}
 
 
 def take_mode(words: list[bytes], least: int) -> tuple[Reader, list[bytes]]:
@@ -60,14 +69,24 @@ def take_mode(words: list[bytes], least: int) -> tuple[Reader, list[bytes]]:
     """
     if len(words) > least:
         name = words[0].upper()
-        if name == b"ETF":
-            raise CommandError("BADARG the mode ETF is not there yet; use TERM, RAW or none")
         if name in MODES:
             return MODES[name], words[1:]
     return read_auto, words
 
 
 # ---- replies
+
+
+def teller(read: Reader) -> Teller:
+    """How terms are told in the mode in which they are read."""
+    return etf_of if read is read_etf else reply_of
+
+
+def etf_of(term: object) -> bytes:
+    try:
+        return _core.term_to_binary(term)
+    except TsunamiError as error:
+        raise CommandError(f"BADARG {error}") from None
 
 
 def reply_of(term: object) -> object:

@@ -219,10 +219,46 @@ def test_a_needed_word_is_no_mode(client: Client, new: Any) -> None:
     assert client.value("ETS.LEN", name) == 0
 
 
-def test_etf_is_refused_clearly(client: Client, new: Any) -> None:
-    assert (
-        error(client("ETS.LOOKUP", new(), "ETF", "x")) == "BADARG the mode ETF is not there yet; use TERM, RAW or none"
-    )
+def test_etf_takes_whole_rows_and_tells_terms_in_etf(client: Client, new: Any) -> None:
+    name = new()
+    etf, read = tsunami.term_to_binary, tsunami.binary_to_term
+    rows = [(1, tsunami.Atom("a"), [1, 2]), (b"key", {b"x": 1.5}), ((2, b"b"), None)]
+    assert client.value("ETS.INSERT", name, "ETF", *map(etf, rows)) == 3
+    assert client.value("ETS.INSERTNEW", name, "etf", etf(rows[0])) == 0
+    for row in rows:
+        assert read(client.value("ETS.LOOKUP", name, "ETF", etf(row[0]))) == [row]
+        assert client.value("ETS.MEMBER", name, "ETF", etf(row[0])) == 1
+        assert read(client.value("ETS.LOOKUPELEMENT", name, "ETF", etf(row[0]), 2)) == row[1]
+    assert read(client.value("ETS.MLOOKUP", name, "ETF", etf(1), etf(7))) == [[rows[0]], []]
+    assert read(client.value("ETS.LOOKUPELEMENT", name, "ETF", etf(7), 2, "DEFAULT", etf([]))) == []
+    assert client.value("ETS.UPDATEELEMENT", name, "ETF", etf(1), 2, etf({})) == 1
+    assert client.value("ETS.UPDATECOUNTER", name, "ETF", etf(9), 2, 5, "DEFAULT", etf((0, 1))) == 6
+    assert read(client.value("ETS.TAKE", name, "ETF", etf(9))) == [(9, 6)]
+    assert read(client.value("ETS.TAKE", name, "ETF", etf(9))) == []
+    assert client.value("ETS.DELETEOBJECT", name, "ETF", etf(rows[1])) == 1
+    assert client.value("ETS.DELETE", name, "ETF", etf(1)) == 1
+    assert client.value("ETS.NEXT", name, "ETF", etf((2, b"b"))) is None
+    assert client.value("ETS.LEN", name) == 1
+
+
+def test_etf_walks_an_ordered_table(client: Client, new: Any) -> None:
+    name = new("TYPE", "ORDERED_SET")
+    etf, read = tsunami.term_to_binary, tsunami.binary_to_term
+    client.value("ETS.INSERT", name, "ETF", *(etf((n, n * n)) for n in range(4)))
+    assert read(client.value("ETS.NEXT", name, "ETF", etf(1))) == 2
+    assert read(client.value("ETS.PREVLOOKUP", name, "ETF", etf(1))) == (0, [(0, 0)])
+    assert read(client.value("ETS.RANGE", name, "ETF", etf(1), etf(2))) == [(1, 1), (2, 4)]
+    assert client.value("ETS.RANK", name, "ETF", etf(2.5)) == 3
+
+
+@pytest.mark.parametrize("word", [b"", b"x", b"\x83", b"\x83h\x02a\x01", b"\x83\xf0\0\0\0\1a", b"\x83a\x01a"])
+def test_what_is_no_etf_is_an_error_that_changes_nothing(client: Client, new: Any, word: bytes) -> None:
+    name = new()
+    assert error(client("ETS.INSERT", name, "ETF", word)).startswith("BADARG ")
+    assert error(client("ETS.LOOKUP", name, "ETF", word)).startswith("BADARG ")
+    assert error(client("ETS.INSERT", name, "ETF", tsunami.term_to_binary((1,)), word)).startswith("BADARG ")
+    assert error(client("ETS.INSERT", name, "ETF", tsunami.term_to_binary([1]))).startswith("BADARG ")
+    assert client.value("ETS.LEN", name) == 0
 
 
 def test_term_rows_are_literals(client: Client, new: Any) -> None:

@@ -26,9 +26,9 @@ from tsunami.literal import TextError
 from tsunami_server.arguments import SYNTAX, int64
 from tsunami_server.command import CommandError, Handler, Reply, command
 from tsunami_server.session import Session
-from tsunami_server.terms import read_auto, read_term, reply_of, take_mode
+from tsunami_server.terms import Teller, read_auto, read_etf, read_term, reply_of, take_mode, teller
 
-MODE = "[AUTO | TERM | RAW]"
+MODE = "[AUTO | TERM | RAW | ETF]"
 
 # ---- errors, in one place
 
@@ -90,11 +90,15 @@ def integer_word(word: bytes) -> int:
     return number
 
 
+WHOLE = (read_term, read_etf)  # modes in which a word is a whole row
+
+
 class Words:
     """The words behind the table's name: the mode first, then one after the other."""
 
     def __init__(self, words: list[bytes], least: int) -> None:
         self.read, self.words = take_mode(words, least)
+        self.tell = teller(self.read)
         self.at = 0
 
     def __len__(self) -> int:
@@ -121,9 +125,9 @@ class Words:
             raise CommandError(SYNTAX)
 
     def row(self) -> Row:
-        """All the words that are left, as one row: in the mode TERM one literal, else element by element."""
-        if self.read is read_term:
-            row = self.literal_row()
+        """All the words that are left, as one row: in the modes TERM and ETF one word, else element by element."""
+        if self.read in WHOLE:
+            row = self.whole_row()
             self.end()
             return row
         words, self.at = self.words[self.at :], len(self.words)
@@ -131,19 +135,19 @@ class Words:
             raise CommandError(SYNTAX)
         return tuple(map(self.read, words))
 
-    def literal_row(self) -> Row:
+    def whole_row(self) -> Row:
         word = self.next()
-        row = read_term(word)
+        row = self.read(word)
         if not isinstance(row, tuple):
             raise bad_argument(f"{shown(word)} is no row: a row is a tuple, {{...}}")
         return row
 
     def rows(self) -> list[Row]:
-        """What INSERT takes: one row, `ROWS width` and the elements of several, or in the mode TERM literals."""
-        if self.read is read_term:
-            rows = [self.literal_row()]
+        """What INSERT takes: one row, `ROWS width` and the elements of several, or in the modes TERM and ETF rows."""
+        if self.read in WHOLE:
+            rows = [self.whole_row()]
             while self:
-                rows.append(self.literal_row())
+                rows.append(self.whole_row())
             return rows
         if len(self) > 2 and self.take(b"ROWS"):
             return self.rows_of(int64(self.next()))
@@ -207,8 +211,16 @@ def key_only(words: list[bytes]) -> object:
     return key
 
 
-def or_null(reply: object) -> object:
-    return None if reply is END_OF_TABLE else reply_of(reply)
+def key_and_teller(words: list[bytes]) -> tuple[object, Teller]:
+    """The same, and how to tell in its mode what is found."""
+    reader = Words(words, 1)
+    key = reader.key()
+    reader.end()
+    return key, reader.tell
+
+
+def or_null(reply: object, tell: Teller = reply_of) -> object:
+    return None if reply is END_OF_TABLE else tell(reply)
 
 
 # ---- tables
@@ -293,24 +305,24 @@ def ets_deleteobject(session: Session, table: Table, words: list[bytes]) -> Repl
 
 @table_command(f"ETS.TAKE table {MODE} key:string", "write fast", "Delete the rows of a key, and tell them.", hot=True)
 def ets_take(session: Session, table: Table, words: list[bytes]) -> Reply:
-    key = key_only(words)
-    return take_from_set(table, key) if table.type in ("set", "ordered_set") else take_from_bag(table, key)
+    key, tell = key_and_teller(words)
+    return (take_from_set if table.type in ("set", "ordered_set") else take_from_bag)(table, key, tell)
 
 
-def take_from_set(table: Table, key: object) -> Reply:
+def take_from_set(table: Table, key: object, tell: Teller) -> Reply:
     """The reply is made before the row goes: one that cannot be told is not lost."""
     while True:
         found = _core.entry(table, key)
         if found is None:
-            return []
-        reply = reply_of([found[0]])
+            return tell([])
+        reply = tell([found[0]])
         if _core.commit([(table, key, *found)], [], [(table, key)]):
             return reply
 
 
-def take_from_bag(table: Table, key: object) -> Reply:
-    reply_of(table.lookup(key))  # as above, but for rows that another thread adds in just this moment
-    return reply_of(table.take(key))
+def take_from_bag(table: Table, key: object, tell: Teller) -> Reply:
+    tell(table.lookup(key))  # as above, but for rows that another thread adds in just this moment
+    return tell(table.take(key))
 
 
 def default_row(reader: Words) -> Row | None:
@@ -384,7 +396,8 @@ def beyond(steps: list[tuple[int, ...]] | list[tuple[int, object]], error: tsuna
 
 @table_command(f"ETS.LOOKUP table {MODE} key:string", "readonly fast", "The rows of a key.", hot=True)
 def ets_lookup(session: Session, table: Table, words: list[bytes]) -> Reply:
-    return reply_of(table.lookup(key_only(words)))
+    key, tell = key_and_teller(words)
+    return tell(table.lookup(key))
 
 
 @table_command(
@@ -393,7 +406,7 @@ def ets_lookup(session: Session, table: Table, words: list[bytes]) -> Reply:
 )  # fmt: skip
 def ets_mlookup(session: Session, table: Table, words: list[bytes]) -> Reply:
     read, keys = take_mode(words, 1)
-    return reply_of(table.lookup_many([read(key) for key in keys]))
+    return teller(read)(table.lookup_many([read(key) for key in keys]))
 
 
 @table_command(
@@ -407,7 +420,7 @@ def ets_lookupelement(session: Session, table: Table, words: list[bytes]) -> Rep
     default = (reader.key(),) if reader.take(b"DEFAULT") else ()
     reader.end()
     try:
-        return reply_of(table.lookup_element(key, at, *default))
+        return reader.tell(table.lookup_element(key, at, *default))
     except tsunami.BadPosition as error:
         raise CommandError(f"BADPOS position {at + 1} is outside the row") from error
 
@@ -453,8 +466,8 @@ def define_steps(name: str, what: str) -> None:
         f"The key {what} this one in a walk, or null at the end.",
     )
     def step_key(session: Session, table: Table, words: list[bytes]) -> Reply:
-        key = key_only(words)
-        return or_null(table.next(key) if name == "NEXT" else table.prev(key))
+        key, tell = key_and_teller(words)
+        return or_null(table.next(key) if name == "NEXT" else table.prev(key), tell)
 
     @table_command(
         f"ETS.{name}LOOKUP table {MODE} key:string",
@@ -462,8 +475,8 @@ def define_steps(name: str, what: str) -> None:
         f"The key {what} this one and its rows, or null at the end.",
     )
     def step_lookup(session: Session, table: Table, words: list[bytes]) -> Reply:
-        key = key_only(words)
-        return or_null(table.next_lookup(key) if name == "NEXT" else table.prev_lookup(key))
+        key, tell = key_and_teller(words)
+        return or_null(table.next_lookup(key) if name == "NEXT" else table.prev_lookup(key), tell)
 
 
 define_ends("FIRST", "first")

@@ -29,7 +29,7 @@ def ets_range(session: Session, table: Table, words: list[bytes]) -> Reply:
     low, high = bound(reader), bound(reader)
     reverse, limit, inclusive = range_options(reader)
     rows = table.irange(low, high, inclusive, reverse)
-    return reply_of(list(islice(rows, limit)))
+    return reader.tell(list(islice(rows, limit)))
 
 
 def bound(reader: Words) -> object:
