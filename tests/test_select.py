@@ -187,6 +187,16 @@ def test_patterns_are_exact_where_keys_are_not() -> None:
     assert table.match_object((1.0, ANY)) == [(1.0, "x")]
 
 
+def test_results_of_any_size_come_in_rounds(type_: str) -> None:
+    table = Table(type_)
+    table.insert([(n, "x" * 300_000) for n in range(20)])
+    assert len(table.select(ALL)) == 20
+    assert [len(page) for page in pages(table, ALL, 15)] == [15, 5]
+    some = [((n, ANY), [], [ROW]) for n in range(0, 20, 2)]
+    assert sorted(row[0] for row in table.select(some)) == list(range(0, 20, 2))
+    assert [len(page) for page in pages(table, some, 7)] == [7, 3]
+
+
 def test_reference_terms_in_results_are_the_objects_and_are_let_go(type_: str) -> None:
     class Thing:
         pass

@@ -18,6 +18,7 @@ cdef dict _texts = {}
 cdef enum:
     TEXTS_KEPT = 512
     ROUND_RESULTS = 2048        # results decoded under one hold of the GIL
+    ROUND_BYTES = 1 << 20       # likewise
 
 cdef object LIMIT_MAX = 1 << 59         # ETS: a small integer
 cdef object WHOLE_ROW = Atom("$_")
@@ -219,6 +220,7 @@ cdef list results_collect(Table table, _Program p, bint backwards, place_t* at, 
     st = select_open(&s, table.t, p.program, ACT_COLLECT)
     s.backwards = backwards
     s.out = &r
+    s.pause = ROUND_BYTES
     brief = s.access.kind == ACCESS_KEYS and not table.t.methods.bag and s.access.n < 16
     try:
         while st == ST_OK and left > 0 and not at.over:
@@ -497,12 +499,16 @@ def match_spec_run(terms, spec, /):
 
 # ---- plans
 
+cdef void count_sink(void* ctx, const uint64_t* row) noexcept nogil:
+    (<size_t*>ctx)[0] += 1
+
 cdef object query_explain(Table table, object spec, object fields):
     cdef MatchSpec p
     cdef access_t access
     cdef size_t i, rows = 0
     cdef list keys = []
     cdef dict plan
+    cdef probe_t probe
     cdef int st
     table.may(RIGHT_READ)
     p = spec_of(spec, WHOLE_ROW, fields)
@@ -516,7 +522,10 @@ cdef object query_explain(Table table, object spec, object fields):
         if access.kind == ACCESS_KEYS:
             for i in range(access.n):
                 keys.append(decode_cell(access.keys[i].c, access.keys[i].base, NULL))
-            rows = sum([len(table.lookup(key)) for key in keys])
+                probe_term(&probe, access.keys[i].c, access.keys[i].base)
+                st = table.t.methods.get(table.t, &probe, count_sink, &rows)
+                if st != ST_ABSENT:
+                    check(table, st, spec)
             if len(keys) == 1:
                 return {"access": "key", "key": keys[0], "rows": rows, "text": f"look up the key {shown(keys[0])}"}
             return {"access": "keys", "keys": keys, "rows": rows, "text": f"look up {len(keys)} keys"}

@@ -101,6 +101,7 @@ cdef struct select_t:
     uint64_t count          # results of all steps
     results_t* out
     size_t hold_end         # bytes of results at which this hold of the lock ends
+    size_t pause            # bytes of results at which a step ends early: not at the limit, and not over
     void* fold              # fold_t
     int status              # why a visit failed
 
@@ -163,6 +164,7 @@ cdef int select_open(select_t* s, table_t* t, const program_t* p, int action) no
     s.backwards = False
     s.count = 0
     s.out = NULL
+    s.pause = <size_t>-1
     s.fold = NULL
     s.status = ST_OK
     glance_open(&s.glance, p)
@@ -171,6 +173,9 @@ cdef int select_open(select_t* s, table_t* t, const program_t* p, int action) no
 cdef void select_close(select_t* s) noexcept nogil:
     access_close(&s.access)
     run_close(&s.run)
+
+cdef inline bint select_goes_on(const select_t* s, const place_t* at) noexcept nogil:
+    return not at.over and s.left > 0 and (s.out == NULL or s.out.buf.len < s.pause)
 
 cdef inline int select_fail(select_t* s, int status) noexcept nogil:
     s.status = status
@@ -331,7 +336,7 @@ cdef int select_key(select_t* s, const val_t* key, place_t* at, buf_t* form) noe
         st = span_of_key(key, form, &span, s.backwards)
     else:
         probe_term(&p, key.c, key.base)
-    while st == ST_OK and not at.over and s.left > 0:
+    while st == ST_OK and select_goes_on(s, at):
         if s.out != NULL:
             s.hold_end = s.out.buf.len + RESULT_BYTES
         if s.table.methods.ordered:
@@ -353,7 +358,7 @@ cdef int select_keys(select_t* s, place_t* at) noexcept nogil:
     cdef buf_t form
     cdef int st = ST_OK
     buf_init(&form, NULL, 0)
-    while st == ST_OK and i < s.access.n and s.left > 0:
+    while st == ST_OK and i < s.access.n and select_goes_on(s, at):
         key = &s.access.keys[s.access.n - 1 - i if s.backwards else i]
         if at.key.len > 0 and not place_within(at, key):
             at.key.len = 0                  # it stands behind another key
@@ -388,14 +393,15 @@ cdef int select_walk(select_t* s, place_t* at) noexcept nogil:
     cdef visit_t visit = select_visit(s)
     cdef int st = ST_OK
     access_span(&s.access, s.backwards, &span)
-    while st == ST_OK and not at.over and s.left > 0:
+    while st == ST_OK and select_goes_on(s, at):
         if s.out != NULL:
             s.hold_end = s.out.buf.len + RESULT_BYTES
         st = s.table.methods.scan(s.table, &span, at, knob_select_rows, visit, s)
     return st
 
 cdef int select_step(select_t* s, place_t* at, size_t limit) noexcept nogil:
-    """Act on the rows behind `at`, which moves, until there are `limit` results or no more rows (at.over)."""
+    """Act on the rows behind `at`, which moves, until there are `limit` results, or s.pause bytes of them, or no more
+    rows (at.over)."""
     cdef bint bag = s.table.methods.bag
     cdef int st
     s.left = limit
