@@ -198,13 +198,19 @@ cdef int run_check(Table table, int st, object what) except -1:
         raise BadArgument(f"{shown(what)}: a result is not a row with the same key")
     raise fail(table, st, what)
 
+cdef inline object result_decode(const uint64_t* row, void* owner):
+    """The term of a one-element row; a tuple is decoded as rows are, which is faster."""
+    if (row[1] & 0xFF) == LOW_TUPLE:
+        return decode_row(<const uint64_t*>cell_at(row[1], <const char*>row), owner)
+    return decode_cell(row[1], <const char*>row, owner)
+
 cdef int results_take(Table table, results_t* r, list out) except -1:
     """Decode a round's results behind what is in `out`."""
     cdef size_t at = 0, i
     cdef const uint64_t* row
     for i in range(r.n):
         row = <const uint64_t*>(r.buf.data + at)
-        PyList_Append(out, decode_cell(row[1], <const char*>row, <void*>table))
+        PyList_Append(out, result_decode(row, <void*>table))
         at += row_words(row) * 8
     return 0
 
