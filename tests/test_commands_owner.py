@@ -4,13 +4,19 @@ Everything runs over both transports. What the rules are is test_sessions' busin
 parties to them, what the words and replies are, and when messages come.
 """
 
+import asyncio
 import itertools
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import cast
 
 import pytest
 from _server import IO_KINDS, Process, Wire, request, tsunami_server
 from _support import wait_until
+
+import tsunami
+import tsunami_server as tsunami_server_in_process
+from tsunami import Table
 
 names = (f"owned_{number}" for number in itertools.count())
 
@@ -51,6 +57,10 @@ class Person(Wire):
         message = self.reply()
         assert self.reply() == b"PONG", message
         return message
+
+    def misses(self, other: "Person") -> bool:
+        """Is the other's connection gone, as CLIENT LIST has it?"""
+        return f"id={other.id} " not in str(self("CLIENT", "LIST"))
 
     def hears_nothing(self) -> bool:
         return self("PING") == b"PONG"
@@ -238,8 +248,7 @@ def test_nobody_reading_the_replies_changes_nothing(end: str, cold: bool) -> Non
             getattr(a, end)()
             assert b.reply() == [b"ETS-TRANSFER", [f"left {a.id}".encode(), a.id, 1]]
             assert b("ETS.MEMBER", done, a.id) == 1
-            words = f"id={a.id} "
-            wait_until(lambda words=words: words not in str(b("CLIENT", "LIST")), "it is forgotten")
+            wait_until(partial(b.misses, a), "it is forgotten")
 
 
 @pytest.mark.parametrize("end", ["close", "reset"])
@@ -463,3 +472,53 @@ def test_info_counts_refused_connections() -> None:
         with server.wire() as second:
             assert second.rest().startswith(b"-ERR max number of clients")
         assert b"rejected_connections:1\r\n" in first("INFO", "stats")  # type: ignore[operator]
+
+
+# ---- the server inside a program
+
+
+def test_a_program_and_a_connection_give_tables_to_each_other() -> None:
+    with tsunami_server_in_process.background(port=0) as running, tsunami.session() as ours:
+        with Wire(running.address) as wire:
+            assert isinstance(wire("HELLO", 3), (dict, list))
+            assert wire("ETS.NEW", "owned_by_wire", "PRIVATE") == b"owned_by_wire"
+            table = tsunami.whereis("owned_by_wire")
+            assert table is not None
+            theirs = table.info("owner")
+            assert isinstance(theirs, tsunami.Session)
+            with pytest.raises(tsunami.AccessDenied):
+                table.lookup(1)
+            with ours.here():
+                mine = ours.new("owned_by_program", protection="private", heir=(theirs, 0))
+                mine.insert((1, "x"))
+                mine.give_away(theirs, {"n": 1})
+            assert wire.reply() == [b"ETS-TRANSFER", [b"owned_by_program", f"session:{ours.id}".encode(), {b"n": 1}]]
+            assert wire("ETS.LOOKUP", "owned_by_program", 1) == [[1, b"x"]]
+            wire("ETS.NEW", "left_to_program", "OWNED")
+            with theirs.here():
+                cast(Table, tsunami.whereis("left_to_program")).setopts(heir=(ours, "yours"))
+        message = ours.receive(20)
+        assert message is not None
+        assert (message[1].name, message[2] is theirs, message[3]) == ("left_to_program", True, "yours")
+        wait_until(lambda: not theirs.alive, "the connection is over")
+        wait_until(lambda: tsunami.whereis("owned_by_wire") is None, "the connection's table is deleted")
+
+
+def test_a_session_around_the_server_is_not_its_connections() -> None:
+    """The loop's callbacks inherit the context in which they were made; commands do not run in it."""
+    with tsunami.session() as ours:
+        table = ours.new("owned_around", protection="private")
+        table.insert((1,))
+
+        async def main() -> object:
+            server = await tsunami_server_in_process.start(port=0)
+            try:
+                return await asyncio.to_thread(ask, server.address)
+            finally:
+                await server.stop()
+
+        def ask(address: tuple[str, int] | str) -> object:
+            with Wire(address) as wire:
+                return [wire("ETS.LOOKUP", "owned_around", 1), wire("ETS.FIRST", "owned_around")]
+
+        assert all("NOACCESS" in str(answer) for answer in cast(list[object], asyncio.run(main())))

@@ -30,8 +30,8 @@
 # 2. A client that has work for us and could do it now is queued, or has been handed over.
 # 3. Pointers to clients live in the queue, in `handed` and in the kernel; drop() takes a client out of all three, and
 #    `clients` keeps the Conn alive until then. drop() never runs inside select().
-# 4. What a peer has sent before it went is carried out, whatever way it went: a send or recv that fails makes the client
-#    deaf, and it is served on until recv has nothing more.
+# 4. What a peer has sent before it went is carried out, whatever way it went: a send or recv that fails makes the
+#    client deaf, and it is served on until recv has nothing more.
 # 5. Output above the soft mark stops the commands of that client. Its requests are still received up to soft_query, so
 #    that one who sends a long pipeline before reading any reply gets through; beyond that it is not read.
 
