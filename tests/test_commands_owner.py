@@ -5,6 +5,7 @@ parties to them, what the words and replies are, and when messages come.
 """
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -233,7 +234,7 @@ def test_nobody_reading_the_replies_changes_nothing(end: str, cold: bool) -> Non
 
     They are few enough bytes to have arrived when it leaves; what is still on its way is lost with the connection.
     """
-    with tsunami_server("--io", "native") as server, Person(server) as b:
+    with tsunami_server("--io", "native") as server, contextlib.closing(Person(server)) as b:
         table, done = b.new(), b.new()
         for n in range(100):
             b("ETS.INSERT", table, n, "x" * (20_000 if cold else 1000))
