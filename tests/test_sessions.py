@@ -79,7 +79,7 @@ WRITES: dict[str, Callable[[Table], object]] = {
 }
 ORDERED_READS: dict[str, Callable[[Table], object]] = {
     "irange": lambda t: list(t.irange(0, 5)),
-    "slice": lambda t: list(t[0:5]),  # type: ignore[misc]
+    "slice": lambda t: list(t[0:5]),
     "reversed": lambda t: list(reversed(t)),
     "rank": lambda t: t.rank(1),
     "at": lambda t: t.at(0),
@@ -680,10 +680,12 @@ def test_a_named_table_comes_and_goes_while_others_look_it_up(kind: TableType) -
 
     def make() -> None:
         with tsunami.session() as session:
-            for n in range(effort(300)):
+            for n in itertools.count():
                 table = session.new("test_sessions_loop", kind, keypos=1)
                 table.insert(("row", n))
                 table.delete()
+                if n >= effort(300) and found:  # on a busy machine the others may come late
+                    break
         over.set()
 
     def look() -> None:
