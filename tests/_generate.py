@@ -404,102 +404,127 @@ NUMBERS: Final[list[Any]] = [0, 1, -1, 5, 2**62, -(2**70), 1.5, "text", Atom("x"
 BAD_STEPS: Final[list[Any]] = [(), (1,), (1, 1, 1), 1.5, "ab", (1.0, 2), (Atom("a"), 1)]
 
 
-def key(rng: random.Random) -> Any:
-    return rng.choice(KEYS)
+DISTINCT_KEYS: Final[list[Any]] = [
+    1, 2, 3, -1, 4.5, -0.5, "a", Atom("a"), "b", (1, 2), (1, "a"), (1, (2, 3)), [1], [], (), True, 2**53, 2**53 + 1,
+    1e300, {Atom("a"): 1}, {1: 1}, {1.0: 1}, Bits(b"\x80", 1),
+]  # of which no two are one key in a table of any type  # fmt: skip
 
 
-def small_row(rng: random.Random, keypos: int) -> tuple[Any, ...]:
-    """With a key of KEYS and mostly numbers, so that there are counters."""
-    parts = [
-        rng.choice((rng.randrange(-2, 3), rng.choice(NUMBERS), key(rng))) for _ in range(keypos + rng.randrange(3))
-    ]
-    parts.insert(keypos, key(rng))
-    return tuple(parts)
+class Calls:
+    """Makes calls of a table as Tsunami has it: the name of the method, and its arguments, positions from 0 on.
 
+    Calls of three kinds have other names: ("chunk", name, *arguments) keeps the cursor that comes, ("more",) goes on
+    with one, ("drain", name, *arguments) goes on to the end.
+    """
 
-def batch(rng: random.Random, keypos: int) -> Any:
-    if rng.randrange(3):
-        return small_row(rng, keypos)
-    rows: list[Any] = [small_row(rng, keypos) for _ in range(rng.randrange(5))]
-    if one_in(rng, 5):
-        rows.insert(rng.randrange(len(rows) + 1), rng.choice(BAD_ROWS))
-    return rows if rng.randrange(8) else rng.choice(BAD_ROWS)
+    def __init__(
+        self,
+        rng: random.Random,
+        kind: str,
+        keypos: int,
+        *,
+        keys: Sequence[Any] = KEYS,
+        left_out: frozenset[str] = frozenset(),
+    ) -> None:
+        self.rng = rng
+        self.kind = kind
+        self.keypos = keypos
+        self.keys = keys
+        self.left_out = left_out
 
+    def key(self) -> Any:
+        return self.rng.choice(self.keys)
 
-def counter_step(rng: random.Random) -> Any:
-    match rng.randrange(6):
-        case 0:
-            return rng.choice(BAD_STEPS)
-        case 1:
-            return (rng.randrange(-1, 5), rng.choice(NUMBERS), rng.choice(NUMBERS), rng.choice(NUMBERS))
-        case 2 | 3:
-            return (rng.randrange(3), rng.randrange(-2, 3), rng.randrange(-2, 3), rng.randrange(100))
-    return (rng.randrange(-1, 5), rng.choice((rng.randrange(-3, 4), rng.choice(NUMBERS))))
+    def row(self) -> tuple[Any, ...]:
+        """With mostly numbers, so that there are counters."""
+        length = self.keypos + self.rng.randrange(3)
+        kinds = (self.rng.randrange(-2, 3), self.rng.choice(NUMBERS), self.key())
+        values = [self.rng.choice(kinds) for _ in range(length)]
+        return (*values[: self.keypos], self.key(), *values[self.keypos :])
 
+    def batch(self) -> Any:
+        if self.rng.randrange(3):
+            return self.row()
+        rows: list[Any] = [self.row() for _ in range(self.rng.randrange(5))]
+        if one_in(self.rng, 5):
+            rows.insert(self.rng.randrange(len(rows) + 1), self.rng.choice(BAD_ROWS))
+        return rows if self.rng.randrange(8) else self.rng.choice(BAD_ROWS)
 
-def one_or_more(rng: random.Random, make: Callable[[random.Random], Any]) -> Any:
-    return make(rng) if rng.randrange(2) else [make(rng) for _ in range(rng.randrange(4))]
+    def step(self) -> Any:
+        """Of update_counter."""
+        match self.rng.randrange(6):
+            case 0:
+                return self.rng.choice(BAD_STEPS)
+            case 1:
+                return (self.rng.randrange(-1, 5), *(self.rng.choice(NUMBERS) for _ in range(3)))
+            case 2 | 3:
+                return (self.rng.randrange(3), *(self.rng.randrange(-2, 3) for _ in range(2)), self.rng.randrange(100))
+        return (self.rng.randrange(-1, 5), self.rng.choice((self.rng.randrange(-3, 4), self.rng.choice(NUMBERS))))
 
+    def pair(self) -> Any:
+        """Of update_element."""
+        if one_in(self.rng, 6):
+            return self.rng.choice(BAD_STEPS)
+        return (self.rng.randrange(-1, 5), self.rng.choice(NUMBERS))
 
-def element_pair(rng: random.Random) -> Any:
-    return rng.choice(BAD_STEPS) if one_in(rng, 6) else (rng.randrange(-1, 5), rng.choice(NUMBERS))
+    def one_or_more(self, make: Callable[[], Any]) -> Any:
+        return make() if self.rng.randrange(2) else [make() for _ in range(self.rng.randrange(4))]
+
+    def limited(self, rows: Sequence[Any]) -> tuple[Any, ...]:
+        name = self.rng.choice(("select", "select_reverse", "match", "match_object"))
+        limit = self.rng.choice((1, 1, 2, 2, 3, 5, 1000, 0, -1, 1.0, Atom("a")))
+        if name.startswith("match"):
+            return name, table_pattern(self.rng, rows), limit
+        return name, spec(self.rng, rows, self.left_out), limit
+
+    def call(self, rows: Sequence[Any]) -> tuple[Any, ...]:
+        """One call. `rows` are such as may be in the table."""
+        rng = self.rng
+        rows = rows or [self.row()]
+        match rng.randrange(22):
+            case 0 | 1 | 2:
+                return (rng.choice(("insert", "insert", "insert_new")), self.batch())
+            case 3 | 4:
+                return (rng.choice(("lookup", "member", "take", "delete", "delete")), self.key())
+            case 5:
+                row = rng.choice(rows)
+                near = tuple(float(part) if isinstance(part, int) and one_in(rng, 4) else part for part in row)
+                return ("delete_object", rng.choice((near, row, rng.choice(BAD_ROWS[:-1]))))
+            case 6:
+                return ("lookup_element", self.key(), rng.randrange(-1, 4))
+            case 7 | 8:
+                what = rng.randrange(-3, 4) if one_in(rng, 5) else self.one_or_more(self.step)
+                return ("update_counter", self.key(), what)
+            case 9:
+                default = 1 if one_in(rng, 8) else (*self.row(), 0)
+                return ("update_counter", self.key(), self.one_or_more(self.step), default)
+            case 10:
+                return ("update_element", self.key(), self.one_or_more(self.pair))
+            case 11:
+                return ("safe_fixtable", bool(rng.randrange(2)))
+            case 12:
+                key = self.key() if rng.randrange(8) else Atom("$end_of_table")
+                return (rng.choice(("next", "prev")), key)
+            case 13:
+                return rng.choice((("first",), ("last",), ("tab2list",), ("slot", rng.randrange(-1, 8))))
+            case 14:
+                return (rng.choice(("match", "match_object", "match_delete")), table_pattern(rng, rows))
+            case 15 if one_in(rng, 4):
+                return ("delete_all_objects",)
+            case 16:
+                return ("select_delete", spec(rng, rows, self.left_out) if rng.randrange(8) else [])
+            case 17:
+                replacing = replacing_spec(rng, rows, self.keypos, self.left_out)
+                return ("select_replace", replacing if rng.randrange(8) else [])
+            case 18 | 19:
+                return (rng.choice(("drain", "chunk")), *self.limited(rows))
+            case 20:
+                return ("more",)
+        name = rng.choice(("select", "select", "select_reverse", "select_count"))
+        return (name, spec(rng, rows, self.left_out) if rng.randrange(15) else [])
 
 
 def table_pattern(rng: random.Random, rows: Sequence[Any]) -> Any:
-    return rng.choice(BAD_HEADS + [Atom("a"), [1], b"a"]) if one_in(rng, 15) else head(rng, rows)
-
-
-def call(
-    rng: random.Random, kind: str, keypos: int, rows: Sequence[Any], left_out: frozenset[str] = frozenset()
-) -> tuple[Any, ...]:
-    """A call of a table as Tsunami has it: the name of the method, and its arguments, positions from 0 on.
-
-    `rows` are such as may be in the table. Calls of three kinds have other names: "chunk", number, name, *arguments
-    keeps the cursor that comes under a number; "more", from, to goes on; "drain", name, *arguments goes on to the end.
-    """
-    any_of_them = rows or [small_row(rng, keypos)]
-    match rng.randrange(22):
-        case 0 | 1 | 2:
-            return (rng.choice(("insert", "insert", "insert_new")), batch(rng, keypos))
-        case 3 | 4:
-            return (rng.choice(("lookup", "member", "take", "delete", "delete")), key(rng))
-        case 5:
-            row = rng.choice(any_of_them)
-            near = tuple(float(part) if isinstance(part, int) and one_in(rng, 4) else part for part in row)
-            return ("delete_object", rng.choice((near, row, rng.choice(BAD_ROWS[:-1]))))
-        case 6:
-            return ("lookup_element", key(rng), rng.randrange(-1, 4))
-        case 7 | 8:
-            step = rng.randrange(-3, 4) if one_in(rng, 5) else one_or_more(rng, counter_step)
-            return ("update_counter", key(rng), step)
-        case 9:
-            default = 1 if one_in(rng, 8) else (*small_row(rng, keypos), 0)
-            return ("update_counter", key(rng), one_or_more(rng, counter_step), default)
-        case 10:
-            return ("update_element", key(rng), one_or_more(rng, element_pair))
-        case 11:
-            return ("safe_fixtable", bool(rng.randrange(2)))
-        case 12:
-            return (rng.choice(("next", "prev")), key(rng) if rng.randrange(8) else Atom("$end_of_table"))
-        case 13:
-            return rng.choice((("first",), ("last",), ("tab2list",), ("slot", rng.randrange(-1, 8))))
-        case 14:
-            return (rng.choice(("match", "match_object", "match_delete")), table_pattern(rng, any_of_them))
-        case 15 if one_in(rng, 4):
-            return ("delete_all_objects",)
-        case 16:
-            return ("select_delete", spec(rng, any_of_them, left_out) if rng.randrange(8) else [])
-        case 17:
-            return ("select_replace", replacing_spec(rng, any_of_them, keypos, left_out) if rng.randrange(8) else [])
-        case 18 | 19:
-            limit = rng.choice((1, 1, 2, 2, 3, 5, 1000, 0, -1, 1.0, Atom("a")))
-            return (rng.choice(("drain", "chunk")), *limited(rng, any_of_them, left_out), limit)
-        case 20:
-            return ("more",)
-    name = rng.choice(("select", "select", "select_reverse", "select_count"))
-    return (name, spec(rng, any_of_them, left_out) if rng.randrange(15) else [])
-
-
-def limited(rng: random.Random, rows: Sequence[Any], left_out: frozenset[str]) -> tuple[str, Any]:
-    name = rng.choice(("select", "select_reverse", "match", "match_object"))
-    return name, spec(rng, rows, left_out) if name.startswith("select") else table_pattern(rng, rows)
+    """Not as a str, which would be the text of one."""
+    made = rng.choice(BAD_HEADS + [Atom("a"), [1], b"a"]) if one_in(rng, 15) else head(rng, rows)
+    return made.encode() if isinstance(made, str) else made

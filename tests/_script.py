@@ -1,13 +1,12 @@
 """Scripts: random sequences of calls that several parties carry out side by side, and what must be the same about them.
 
-What it is: `script` makes up calls (`_generate.call`) that refer to what is in the table and to cursors that there are;
-a `Player` has a party carry them out (a model, a table, a door to one: whatever has a table's methods); a `Judge` says
-what of two outcomes is promised to be the same; `shortest` leaves away what a failure does not take.
+What it is: `script` makes up calls (`_generate.Calls`) that refer to what is in the table and to cursors that there
+are; a `Player` has a party carry them out (a model, a table, a door to one: whatever has a table's methods); a `Judge`
+says what of two outcomes is promised to be the same; `shortest` leaves away what a failure does not take.
 
 What it is not: the semantics. Those are the model's, or Erlang's.
 """
 
-import random
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
@@ -126,34 +125,28 @@ class Judge:
 
 
 def script(
-    rng: random.Random,
-    kind: str,
-    keypos: int,
-    n: int,
-    fits: Callable[[Call, Model], bool] = lambda call, model: True,
-    left_out: frozenset[str] = frozenset(),
+    calls: _generate.Calls, n: int, fits: Callable[[Call, Model], bool] = lambda call, model: True
 ) -> list[Call]:
     """About n calls, of which each `fits` the table as it is when it comes."""
-    player = Player(Model(kind, keypos=keypos))
-    calls: list[Call] = []
-    while len(calls) < n:
-        number = len(calls)
-        call = _generate.call(rng, kind, keypos, player.table.tab2list(), left_out)
+    player = Player(Model(calls.kind, keypos=calls.keypos))
+    made: list[Call] = []
+    while len(made) < n:
+        call = calls.call(player.table.tab2list())
         if call[0] == "more":
-            call = ("more", rng.choice(list(player.cursors)), number) if player.cursors else ("tab2list",)
+            call = ("more", calls.rng.choice(list(player.cursors)), len(made)) if player.cursors else ("tab2list",)
         elif call[0] == "chunk":
-            call = ("chunk", number, *call[1:])
-        elif call[0] == "slot" and kind != "ordered_set":
+            call = ("chunk", len(made), *call[1:])
+        elif call[0] == "slot" and calls.kind != "ordered_set":
             continue
         if not fits(call, player.table):
             continue
         before = player.table.copy()
         try:
             player.play(call)
-            calls.append(call)
+            made.append(call)
         except Unrepresentable:
             player.table = before
-    return [*calls, ("tab2list",)]
+    return [*made, ("tab2list",)]
 
 
 def shortest(fails: Callable[[list[Any]], bool], calls: list[Any]) -> list[Any]:

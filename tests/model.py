@@ -52,7 +52,8 @@ class Ordered:
         return isinstance(other, Ordered) and _termmodel.compare(self.key, other.key) == 0
 
     def __hash__(self) -> int:
-        return hash(_termmodel.rank(self.key))  # as fine as it can simply be
+        kind = _termmodel.rank(self.key)
+        return hash(self.key if kind == "number" else kind)  # Python's numbers are equal, and hash, by value
 
     def __lt__(self, other: "Ordered") -> bool:
         if type(self.key) is type(other.key) is int:  # the same, sooner
@@ -157,7 +158,7 @@ class Model:
         self.deadlines: dict[Any, int] = {}
         self.ghosts: set[Any] = set()
         self.fixations = 0
-        self.closed = 0  # how often rows of a bag may have moved up, so that cursors may miss or repeat some
+        self.changes = 0  # of which rows a bag has: so often a cursor may have come to see more or fewer of a key's
         self.dropped = False
 
     # ---- the steps of which everything is made
@@ -195,6 +196,7 @@ class Model:
         if self.type == "bag" and exact_key(row) in map(exact_key, there):
             return  # it keeps its place
         before = self.serials.get(place, [])
+        self.changes += self.bag
         self.rows[place] = [*there, row] if self.bag else [row]
         self.serials[place] = [*before, next(self.count)] if self.bag else before or [next(self.count)]
         self.deadlines.pop(place, None)
@@ -202,7 +204,7 @@ class Model:
 
     def _erase(self, place: Any, unwanted: Callable[[Row], bool] = lambda row: True) -> None:
         """Of what stands at `place`."""
-        self.closed += self.bag and not self.fixations
+        self.changes += self.bag
         held = zip(self.rows.get(place, []), self.serials.get(place, []), strict=True)
         left = [(row, serial) for row, serial in held if not unwanted(row)]
         if left:
@@ -445,7 +447,6 @@ class Model:
         self.fixations = max(0, self.fixations + (1 if fix else -1))
         if not self.fixations:
             self.ghosts.clear()
-            self.closed += self.bag
         return True
 
     # ---- ranges of an ordered table; None is no bound

@@ -22,6 +22,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
+import _generate
 import pytest
 from _doors import from_one
 from _erlang import Erlang, erlangs_zeros, items
@@ -129,8 +130,8 @@ def test_calls_come_to_what_they_come_to_in_erlang(erlang: Erlang, kind: str, ke
     left_out = LEFT_OUT if erlang.release < 26 else frozenset()
     with erlangs_zeros(erlang):
         for _ in range(effort(60)):
-            length = rng.choice((10, 40, 80))
-            calls = script(rng, kind, keypos, length, fits(kind, keypos, erlang.release), left_out)
+            generator = _generate.Calls(rng, kind, keypos, left_out=left_out)
+            calls = script(generator, rng.choice((10, 40, 80)), fits(kind, keypos, erlang.release))
             if not (erlang.release < 27 and kind.endswith("bag") and ("safe_fixtable", True) in calls):
                 calls.append(("info", Atom("size")))
             if complaint(erlang, kind, keypos, calls):

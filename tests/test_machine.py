@@ -9,23 +9,31 @@ What the model cannot say is claimed here beside it:
 
 * a walk or a scan that spans many steps, with anything happening in between, sees each key that stayed exactly once,
   and (a walk in a fixed table) no key twice;
-* the slots hold each row exactly once.
+* the slots hold each row exactly once;
+* a chase with a cursor through a fixed table, with anything happening in between, sees each row that stayed exactly
+  once;
+* a cursor that is kept goes on without failing, whatever happened in between (with what, the model says, but for a bag
+  that has changed: of a key that was half seen its new rows may be seen or not).
 
 test_concurrent.py does what a single thread cannot.
 """
 
+import random
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import _generate
 import model as oracle
 import pytest
 import strategies
+from _matchmodel import Unrepresentable, is_in_ets
 from _support import effort
-from _tabletools import CONFUSABLE, HASHED, outcome, slots
+from _tabletools import CONFUSABLE, TYPES, outcome, slots
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from model import Exact, Model, exact_key, shown
+from model import Exact, Model, ModelCursor, exact_key, shown
 
 from tsunami import END_OF_TABLE, Atom, Table, TsunamiError, _core
 
@@ -88,6 +96,9 @@ PAIRS = st.one_of(
     st.tuples(st.integers(-1, 4), VALUES),
     st.sampled_from([(), (1,), (1, 2, 3), (1.0, 2), (True, 2), "ab", None, (2**70, 1)]),
 )
+BOTH = st.tuples(st.booleans(), st.booleans())
+RANDOMS = st.randoms(use_true_random=False)
+CHUNKED = st.sampled_from(["select", "select_reverse", "match", "match_object"])
 NO_ROWS = st.sampled_from([(), 1, None, "ab", [1], {1: 2}, END_OF_TABLE])
 
 
@@ -101,11 +112,18 @@ class TableMachine(RuleBasedStateMachine):
         super().__init__()
         self.old_knobs = _core._knobs(**self.knobs)
         self.table = Table(self.kind, keypos=self.keypos, stripes=self.stripes)  # type: ignore[arg-type]
-        self.model = Model(self.kind, keypos=self.keypos, place=place_in(self.knobs.get("hash_bits", 64)))
+        place = None if self.kind == "ordered_set" else place_in(self.knobs.get("hash_bits", 64))
+        self.model = Model(self.kind, keypos=self.keypos, place=place)
         self.walk: Any = None  # the key where a walk stands; None: there is none
         self.walked: list[Any] = []
         self.scan = 0  # the cursor of a scan; 0: there is none
         self.scanned: list[Any] = []
+        self.cursors: list[
+            tuple[Any, ModelCursor, int]
+        ] = []  # the table's, the model's, model.changes when they were made
+        self.chase: Any = None  # a cursor that goes through all rows of the table, fixed for it; None: there is none
+        self.chased: Counter[Any] = Counter()
+        self.stays: Counter[Any] = Counter()  # the rows that have been there all the time
         self.stayed: dict[str, set[Any]] = {"walk": set(), "scan": set()}  # keys that have been there all the time
 
     def teardown(self) -> None:
@@ -141,6 +159,18 @@ class TableMachine(RuleBasedStateMachine):
     def numbered(self, number: int, value: Any) -> tuple[Any, ...]:
         return (*[0] * self.keypos, number, value)
 
+    def tried(self, name: str, *args: Any) -> Any:
+        """Like `both`, for calls with match specs: nothing is done where the model cannot say what comes out."""
+        before = self.model.copy()
+        try:
+            expected = outcome(getattr(self.model, name), *args)
+        except Unrepresentable:
+            self.model = before
+            return None
+        actual = outcome(getattr(self.table, name), *args)
+        assert actual == expected, (name, args)
+        return actual
+
     def live(self) -> list[Any]:
         return [rows[0][self.keypos] for rows in self.model.rows.values()]
 
@@ -161,6 +191,8 @@ class TableMachine(RuleBasedStateMachine):
         live = {exact_key(key) for key in self.live()}
         for stayed in self.stayed.values():
             stayed &= live
+        if self.chase is not None:
+            self.stays &= self.identities(self.model.tab2list())
 
     # ---- writing
 
@@ -301,6 +333,147 @@ class TableMachine(RuleBasedStateMachine):
             key = self.table.next(key)
         assert shown(keys) == shown(self.live())
 
+    # ---- patterns and match specs
+
+    def rows_to_aim_at(self) -> list[Any]:
+        """A few that are there, so that heads made of them match."""
+        return [row for row in self.model.tab2list()[:200:7] if is_in_ets(row)] or [self.numbered(1, 1)]
+
+    @rule(rng=RANDOMS, name=st.sampled_from(["match", "match_object", "match_delete"]))
+    def match(self, rng: random.Random, name: str) -> None:
+        self.tried(name, _generate.table_pattern(rng, self.rows_to_aim_at()))
+
+    @rule(rng=RANDOMS, name=st.sampled_from(["select", "select", "select_reverse", "select_count", "select_delete"]))
+    def select(self, rng: random.Random, name: str) -> None:
+        self.tried(name, _generate.spec(rng, self.rows_to_aim_at()))
+
+    @rule(rng=RANDOMS)
+    def select_replace(self, rng: random.Random) -> None:
+        self.tried("select_replace", _generate.replacing_spec(rng, self.rows_to_aim_at(), self.keypos))
+
+    @rule(name=st.sampled_from(["select", "select_reverse", "select_count", "select_delete", "select_replace"]))
+    def select_by_no_clause(self, name: str) -> None:
+        self.tried(name, [])
+
+    @rule(low=st.integers(0, 600), n=st.integers(0, 300), name=st.sampled_from(["select", "select_delete"]))
+    def select_numbers(self, low: int, n: int, name: str) -> None:
+        key = Atom("$1")
+        head = (*[Atom("_")] * self.keypos, key, Atom("_"))
+        self.tried(name, [(head, [(Atom(">="), key, low), (Atom("<"), key, low + n)], [True])])
+
+    @rule(rng=RANDOMS, name=CHUNKED, limit=st.integers(1, 5) | st.sampled_from([100, 0, -1, 1.5, True, 2**70]))
+    def select_with_a_limit(self, rng: random.Random, name: str, limit: Any) -> None:
+        make = _generate.spec if name.startswith("select") else _generate.table_pattern
+        self.chunk(name, make(rng, self.rows_to_aim_at()), limit)
+
+    @rule(name=CHUNKED, limit=st.integers(1, 50))
+    def select_everything_with_a_limit(self, name: str, limit: int) -> None:
+        everything = Atom("_")
+        self.chunk(name, [(everything, [], [Atom("$_")])] if name.startswith("select") else everything, limit)
+
+    def chunk(self, name: str, what: Any, limit: Any) -> None:
+        try:
+            expected = outcome(getattr(self.model, name), what, limit)
+        except Unrepresentable:
+            return
+        if expected[0] == "error" or expected[1] == shown(END_OF_TABLE):
+            assert outcome(getattr(self.table, name), what, limit) == expected
+        else:
+            self.keep_cursors(getattr(self.table, name)(what, limit), getattr(self.model, name)(what, limit))
+
+    def keep_cursors(self, actual: Any, expected: Any) -> None:
+        assert shown(actual[0]) == shown(expected[0])
+        self.cursors = [*self.cursors[-5:], (actual[1], expected[1], self.model.changes)]
+
+    @precondition(lambda self: self.cursors)
+    @rule(data=st.data())
+    def select_more(self, data: st.DataObject) -> None:
+        """Any cursor of the last few, once or several times."""
+        cursor, theirs, changes = self.cursors[data.draw(st.integers(0, len(self.cursors) - 1))]
+        actual = END_OF_TABLE if cursor is END_OF_TABLE else self.table.select(cursor)
+        try:
+            expected = self.model.select_more(theirs)
+        except Unrepresentable:
+            return
+        if cursor is END_OF_TABLE or changes != self.model.changes:
+            return  # it was the end when the cursor was made; or rows have moved
+        if expected is END_OF_TABLE:
+            assert actual is END_OF_TABLE
+        else:
+            assert actual is not END_OF_TABLE
+            self.keep_cursors(actual, expected)
+
+    # ---- a chase
+
+    def identities(self, rows: list[Any]) -> Counter[Any]:
+        """What makes a row the same row as before: its key, or in a bag all of it."""
+        return Counter(exact_key(row if self.model.bag else row[self.keypos]) for row in rows)
+
+    @precondition(lambda self: self.chase is None)
+    @rule(limit=st.integers(1, 30))
+    def begin_a_chase(self, limit: int) -> None:
+        self.both("safe_fixtable", True)
+        self.chased, self.stays = Counter(), self.identities(self.model.tab2list())
+        self.chase_on(self.table.select([(Atom("_"), [], [Atom("$_")])], limit))
+
+    @precondition(lambda self: self.chase is not None)
+    @rule(chunks=st.integers(1, 10))
+    def go_on_with_a_chase(self, chunks: int) -> None:
+        for _ in range(chunks):
+            if self.chase is not None:
+                self.chase_on(END_OF_TABLE if self.chase is END_OF_TABLE else self.table.select(self.chase))
+
+    def chase_on(self, answer: Any) -> None:
+        if answer is not END_OF_TABLE:
+            rows, self.chase = answer
+            self.chased += self.identities(rows)
+            return
+        self.chase = None
+        assert all(self.chased[row] >= count for row, count in self.stays.items()), "a row that stayed was not seen"
+        if self.kind != "duplicate_bag":
+            assert all(self.chased[row] == 1 for row in self.stays), "a row that stayed was seen twice"
+        self.both("safe_fixtable", False)
+
+    # ---- ranges
+
+    @precondition(lambda self: self.kind == "ordered_set")
+    @rule(
+        a=KEYS, b=KEYS, bounds=st.integers(0, 3), inclusive=st.tuples(st.booleans(), st.booleans()), down=st.booleans()
+    )
+    def read_a_range(self, a: Any, b: Any, bounds: int, inclusive: tuple[bool, bool], down: bool) -> None:
+        low, high = self.resolved(a) if bounds & 1 else None, self.resolved(b) if bounds & 2 else None
+        expected = self.model.irange(low, high, inclusive, down)
+        assert shown(list(self.table.irange(low, high, inclusive, down))) == shown(expected)
+        assert self.table.count_range(low, high, inclusive) == len(expected)
+        step = -1 if down else 1
+        assert shown(self.table[low:high:step]) == shown(self.model[low:high:step])
+
+    @precondition(lambda self: self.kind == "ordered_set")
+    @rule(a=KEYS, b=KEYS, inclusive=BOTH, yes=st.integers(0, 3))
+    def delete_a_range(self, a: Any, b: Any, inclusive: tuple[bool, bool], yes: int) -> None:
+        if yes == 0:
+            self.both("delete_range", a, b, inclusive)
+
+    @precondition(lambda self: self.kind == "ordered_set")
+    @rule(start=st.integers(100, 600), n=st.integers(0, 400), slices=st.booleans())
+    def delete_a_range_of_numbers(self, start: int, n: int, slices: bool) -> None:
+        if slices:
+            self.both("__delitem__", slice(start, start + n))
+        else:
+            self.both("delete_range", start, start + n)
+
+    @precondition(lambda self: self.kind == "ordered_set")
+    @rule(key=KEYS, index=st.integers(-50, 50) | st.sampled_from([None, 1.0, 2**70]))
+    def ask_for_ranks(self, key: Any, index: Any) -> None:
+        self.both("rank", key)
+        self.both("at", index)
+
+    @precondition(lambda self: self.kind != "ordered_set")
+    @rule(key=KEYS)
+    def ask_for_what_takes_an_order(self, key: Any) -> None:
+        for name, args in [("rank", [key]), ("at", [0]), ("irange", []), ("count_range", []), ("delete_range", [])]:
+            self.both(name, *args)
+
     # ---- the container protocol
 
     @rule(data=st.data(), key=KEYS)
@@ -326,7 +499,8 @@ class TableMachine(RuleBasedStateMachine):
 
     @rule(fix=st.booleans())
     def safe_fixtable(self, fix: bool) -> None:
-        if fix or self.walk is None or self.model.fixations > 1:  # a walk under way keeps its own fixation
+        own = (self.walk is not None) + (self.chase is not None)
+        if fix or self.model.fixations > own:  # a walk under way keeps its own fixation
             self.both("safe_fixtable", fix)
 
     @rule(key=KEYS, name=st.sampled_from(["next", "prev", "next_lookup", "prev_lookup"]))
@@ -361,6 +535,7 @@ class TableMachine(RuleBasedStateMachine):
             self.walked.append(key)
             self.walk = (self.table.next(key),)
 
+    @precondition(lambda self: self.kind != "ordered_set")
     @rule(count=st.integers(1, 60))
     def scan_on(self, count: int) -> None:
         """A scan sees each key that stays once, with no fixation at all. Keys that come and go may be seen or not."""
@@ -376,18 +551,24 @@ class TableMachine(RuleBasedStateMachine):
             self.stayed["scan"] = set()
 
 
-# Knobs of which each makes some rare path common; every type meets every line.
+# Knobs of which each makes some rare path common; every type that has stripes meets every line.
 SHAPES: dict[str, dict[str, Any]] = {
     "plain": {},
     "one stripe, keypos 1": {"stripes": 1, "keypos": 1},
     "eight hashes in one stripe": {"stripes": 1, "knobs": {"hash_bits": 3}},
     "few hashes in four stripes": {"stripes": 4, "keypos": 1, "knobs": {"hash_bits": 6, "scan_rows": 2}},
-    "slow moves and early growth": {"stripes": 1, "knobs": {"move": 2, "load": 2, "scan_rows": 3}},
+    "slow moves and early growth": {"stripes": 1, "knobs": {"move": 2, "load": 2, "scan_rows": 3, "select_rows": 2}},
     "wide maps of one row each": {"stripes": 4, "knobs": {"load": 1, "map_bits": 3, "scan_rows": 1}},
 }
 
-for _kind in HASHED:
-    for _shape, _options in SHAPES.items():
+SHAPES_IN_ORDER: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "keypos 1": {"keypos": 1, "knobs": {"scan_rows": 2}},
+    "in pieces": {"knobs": {"scan_rows": 1, "select_rows": 2}},
+}
+
+for _kind in TYPES:
+    for _shape, _options in (SHAPES_IN_ORDER if _kind == "ordered_set" else SHAPES).items():
         _name = "Machine_" + f"{_kind} {_shape}".replace(" ", "_").replace(",", "")
         _machine = type(_name, (TableMachine,), {"kind": _kind, **_options})
         _case = _machine.TestCase  # type: ignore[attr-defined]
