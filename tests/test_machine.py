@@ -442,6 +442,8 @@ class TableMachine(RuleBasedStateMachine):
     )
     def read_a_range(self, a: Any, b: Any, bounds: int, inclusive: tuple[bool, bool], down: bool) -> None:
         low, high = self.resolved(a) if bounds & 1 else None, self.resolved(b) if bounds & 2 else None
+        if isinstance(low, tuple) or isinstance(high, tuple):
+            return  # a tuple as a bound also stands for how longer ones begin: that is not the model's
         expected = self.model.irange(low, high, inclusive, down)
         assert shown(list(self.table.irange(low, high, inclusive, down))) == shown(expected)
         assert self.table.count_range(low, high, inclusive) == len(expected)
@@ -451,8 +453,9 @@ class TableMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.kind == "ordered_set")
     @rule(a=KEYS, b=KEYS, inclusive=BOTH, yes=st.integers(0, 3))
     def delete_a_range(self, a: Any, b: Any, inclusive: tuple[bool, bool], yes: int) -> None:
-        if yes == 0:
-            self.both("delete_range", a, b, inclusive)
+        low, high = self.resolved(a), self.resolved(b)
+        if yes == 0 and not isinstance(low, tuple) and not isinstance(high, tuple):
+            self.both("delete_range", low, high, inclusive)
 
     @precondition(lambda self: self.kind == "ordered_set")
     @rule(start=st.integers(100, 600), n=st.integers(0, 400), slices=st.booleans())

@@ -1404,6 +1404,8 @@ cdef class Table:
         cdef bint bounded = key is not _missing
         cdef list found
         self.may(RIGHT_READ)
+        if key is END_OF_TABLE_ and self.t.methods.ordered:
+            raise BadKey(f"{self.label()} has no row with the key {shown(key)}, from which a walk could go on")
         if bounded:
             key_open(key, &k)
         rows_open(&rows, self.t, home, 64)
