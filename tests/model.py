@@ -158,7 +158,7 @@ class Model:
         self.deadlines: dict[Any, int] = {}
         self.ghosts: set[Any] = set()
         self.fixations = 0
-        self.changes = 0  # of which rows a bag has: so often a cursor may have come to see more or fewer of a key's
+        self.changes = 0  # of which rows there are, without an order: so often a cursor may have come to miss new ones
         self.dropped = False
 
     # ---- the steps of which everything is made
@@ -196,7 +196,7 @@ class Model:
         if self.type == "bag" and exact_key(row) in map(exact_key, there):
             return  # it keeps its place
         before = self.serials.get(place, [])
-        self.changes += self.bag
+        self.changes += not self.ordered
         self.rows[place] = [*there, row] if self.bag else [row]
         self.serials[place] = [*before, next(self.count)] if self.bag else before or [next(self.count)]
         self.deadlines.pop(place, None)
@@ -204,7 +204,7 @@ class Model:
 
     def _erase(self, place: Any, unwanted: Callable[[Row], bool] = lambda row: True) -> None:
         """Of what stands at `place`."""
-        self.changes += self.bag
+        self.changes += not self.ordered
         held = zip(self.rows.get(place, []), self.serials.get(place, []), strict=True)
         left = [(row, serial) for row, serial in held if not unwanted(row)]
         if left:
@@ -279,7 +279,9 @@ class Model:
         """Put an updated row in the old one's place; its deadline stays, and so does the stored key."""
         place = self._place_of(row)
         self.rows[place] = [copied(row)]
-        self.serials.setdefault(place, [next(self.count)])
+        if place not in self.serials:
+            self.serials[place] = [next(self.count)]
+            self.changes += not self.ordered
         self.ghosts.discard(place)
 
     def _check_position(self, position: int, row: Row) -> None:

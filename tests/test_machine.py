@@ -12,8 +12,8 @@ What the model cannot say is claimed here beside it:
 * the slots hold each row exactly once;
 * a chase with a cursor through a fixed table, with anything happening in between, sees each row that stayed exactly
   once;
-* a cursor that is kept goes on without failing, whatever happened in between (with what, the model says, but for a bag
-  that has changed: of a key that was half seen its new rows may be seen or not).
+* a cursor that is kept goes on without failing, whatever happened in between (with what, the model says, but for hash
+  tables whose rows have become others: new ones may be seen or not).
 
 test_concurrent.py does what a single thread cannot.
 """
