@@ -250,8 +250,8 @@ def terminal(server: Any) -> Iterator[Terminal]:
 @pytest.mark.parametrize(
     ("typed", "hint"),
     [
-        ("ETS.LOOKUP ", "table [AUTO|TERM|RAW] key"),
-        ("ets.new ", "name [TYPE SET|BAG|DUPLICATE_BAG] [KEYPOS keypos] [STRIPES stripes] [PUBLIC]"),
+        ("ETS.LOOKUP ", "table [AUTO|TERM|RAW|ETF] key"),
+        ("ets.new ", "name [TYPE SET|ORDERED_SET|BAG|DUPLICATE_BAG] [KEYPOS keypos] [STRIPES stripes]"),
         (
             "set ",
             "key value [NX|XX] [GET] "

@@ -1643,6 +1643,7 @@ cdef class Table:
         (True, 7, 3)
         """
         return table_delete_range(self, minimum, maximum, inclusive)
+
     def tab2file(self, path, *, sync=False, progress=None):
         """Write the table to a file, as tsunami.tab2file(table, path). ETS: tab2file/2,3."""
         return _files(self, path, sync=sync, progress=progress)
