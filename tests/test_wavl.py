@@ -560,6 +560,32 @@ def test_a_walk_of_a_large_tree_is_loaded_ahead_and_complete() -> None:
     assert tree.walk(rows[100][0], 0, True) == rows[:101][::-1]
 
 
+@pytest.mark.parametrize("key", [0, 1, -1, 77, -77, 1.5, -0.25, "", "user", "a\0b", b"\0", Atom("ok"), Atom("")])
+def test_a_bound_that_is_a_whole_form_or_not_quite_one(key: Key, piece: int) -> None:
+    tree = _Tree()
+    tree.put((key,))
+    form = _core.order_key(key)
+    for n in range(len(form)):
+        assert tree.rank(bytearray(form[:n]), True) == 0  # the beginning of a form stands before it
+        assert tree.seek(bytearray(form[:n]), 1) == (key,)
+    assert tree.rank(bytearray(form)) == 0
+    assert tree.rank(bytearray(form), True) == 1
+    for more in (b"\0", b"\1", b"\xff"):
+        assert tree.rank(bytearray(form + more)) == 1
+        assert tree.seek(bytearray(form + more), 1, True) is None
+
+
+def test_the_next_key_is_found_without_asking_the_row_of_this_one() -> None:
+    tree = _Tree()
+    for i in range(-500, 500):
+        tree.put((i,))
+    before = tree.asked
+    for i in range(-500, 499):
+        assert tree.seek(i, 1) == (i + 1,)
+        assert tree.seek(i + 1, 0) == (i,)
+    assert tree.asked == before
+
+
 def test_an_arena_takes_back_what_a_felled_tree_had() -> None:
     _core._tree_knobs(first=2)
     tree = _Tree()

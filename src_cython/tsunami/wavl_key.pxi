@@ -20,7 +20,7 @@
 # whose row was asked by an update gets it anew if that helps. Deleting and splitting leave that for later.
 #
 # A *bound* given from outside (of a range) is any bytes: it may be the beginning of forms, which are all greater then.
-# With it, equal pieces never mean equal keys.
+# With it, equal pieces mean equal keys only where its end shows that it is a whole form.
 
 cdef enum:
     OFF_MAX = 126                           # the last place a piece can begin at
@@ -62,6 +62,25 @@ cdef inline uint64_t* node_row(const tree_t* t, uint32_t node) noexcept nogil:
     return row_at(t.arena, node)[0]
 
 
+cdef bint form_is_whole(const char* p, size_t n) noexcept nogil:
+    """Is this bound the form of a scalar key, as most are? False also means: not known."""
+    cdef uint8_t tag = <uint8_t>p[0], flip
+    cdef size_t i
+    if n < 3:
+        return n == 1 and tag == FORM_ZERO
+    if tag == FORM_BITS or tag == FORM_ATOM:            # 00 is followed by FF inside of a text
+        return p[n - 2] == 0 and 1 <= p[n - 1] <= 8
+    if tag != FORM_POSITIVE and tag != FORM_NEGATIVE:
+        return False
+    flip = 0xFF if tag == FORM_NEGATIVE else 0
+    if not EXPONENT_ONE <= <uint8_t>(p[1] ^ flip) < EXPONENT_FAR:
+        return False
+    for i in range(2, n):                               # the lowest bit says whether more follow
+        if ((p[i] ^ flip) & 1) != (i + 1 < n):
+            return False
+    return True
+
+
 cdef inline void look_begin(look_t* k, const tree_t* t, const form_t* key, bint form) noexcept nogil:
     k.p = key.p
     k.n = key.n
@@ -70,7 +89,7 @@ cdef inline void look_begin(look_t* k, const tree_t* t, const form_t* key, bint 
     k.most = OFF_MAX if key.n > OFF_MAX else <uint32_t>key.n
     k.m = <uint32_t>bytes_common(key.p, t.prefix, t.shared if t.shared < key.n else key.n)
     k.common[LEFT] = k.common[RIGHT] = k.m
-    k.form = form
+    k.form = form or form_is_whole(key.p, key.n)
     k.asked = False
 
 

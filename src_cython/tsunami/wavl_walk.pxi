@@ -25,7 +25,11 @@ cdef struct tree_walk_t:
 
 cdef inline int look_beyond(const tree_t* t, look_t* k, uint32_t node, int dir, bint inclusive) noexcept nogil:
     """Where to look for the nearest key in direction dir: towards dir if this node is too far back."""
-    cdef int to = look_at(t, k, node)
+    cdef hot_t* h = node_hot(t.arena, node)
+    cdef int to
+    ts_prefetch(node_hot(t.arena, h.link[LEFT]))
+    ts_prefetch(node_hot(t.arena, h.link[RIGHT]))
+    to = look_at(t, k, node)
     if to != EQUAL:
         return to
     to = 1 - dir if inclusive else dir
@@ -143,6 +147,7 @@ cdef size_t tree_rank(const tree_t* t, const form_t* key, bint inclusive) noexce
     look_begin(&k, t, key, False)
     while node:
         h = node_hot(t.arena, node)
+        ts_prefetch(size_at(t.arena, h.link[LEFT]))
         to = look_beyond(t, &k, node, RIGHT, not inclusive)
         if to == RIGHT:
             smaller += size_at(t.arena, h.link[0])[0] + 1
