@@ -24,7 +24,7 @@ from typing import Any, Final
 
 import _generate
 import pytest
-from _doors import from_one
+from _doors import PythonDoor, from_one
 from _erlang import Erlang, erlangs_zeros, items
 from _script import Call, Judge, Player, script, shortest
 from _support import effort
@@ -111,7 +111,8 @@ def fits(kind: str, keypos: int, release: int) -> Callable[[Call, Model], bool]:
 def complaint(erlang: Erlang, kind: str, keypos: int, calls: list[Call]) -> str:
     """Where somebody disagrees with Erlang for the first time; empty if nobody does."""
     answers = items(erlang.ask("script", (Atom(kind), keypos + 1, list(map(erlangs_call, calls)))))
-    parties = {"model": Player(Model(kind, keypos=keypos))}
+    table = PythonDoor(kind, keypos)
+    parties = {"model": Player(Model(kind, keypos=keypos)), "table": Player(table)}
     judges = {name: Judge(kind, keypos) for name in parties}
     for number, (call, answer) in enumerate(zip(calls, map(told, answers), strict=True)):
         for name, player in parties.items():
@@ -120,6 +121,7 @@ def complaint(erlang: Erlang, kind: str, keypos: int, calls: list[Call]) -> str:
                 continue
             if not judges[name].alike(number, call, answer, outcome):
                 return f"call {number}: {call}\n Erlang {answer}\n {name}  {outcome}"
+    table.table.check()
     return ""
 
 

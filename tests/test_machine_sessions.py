@@ -19,7 +19,7 @@ from tsunami import Session, Table, TsunamiError
 
 NAMES = ["machine_sessions_a", "machine_sessions_b", "machine_sessions_c"]
 PROTECTIONS = st.sampled_from(["public", "protected", "private"])
-KINDS = st.sampled_from(["set", "bag", "duplicate_bag"])
+KINDS = st.sampled_from(["set", "ordered_set", "bag", "duplicate_bag"])
 PARTIES = st.integers(0, 3)
 TABLES = st.integers(0, 5)
 KEYS = st.integers(0, 4)
