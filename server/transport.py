@@ -72,6 +72,7 @@ class Client:
         self.fd = fd
         self.ended = False
         self.task: asyncio.Task[None] | None = None
+        self.turn_waits = False  # cold commands are to go on in the loop's next round
         self.session = host.opened(self)
 
     # -- what the app asks
@@ -116,6 +117,7 @@ class Client:
 
         The result is that state; COLD if the turn ended before the next one or while one is awaited.
         """
+        self.turn_waits = False  # whoever comes first takes the turn: new data may, before _next_turn does
         until = time.monotonic() + TURN_S
         state = _wire.COLD
         while state == _wire.COLD and not self.ended:
@@ -128,6 +130,7 @@ class Client:
                 break
             state = self.conn.run(TURN_US)
             if state == _wire.COLD and time.monotonic() > until:
+                self.turn_waits = True
                 self.loop.call_soon(self._next_turn)
                 return state
         return state
@@ -140,7 +143,7 @@ class Client:
             self.flush()
 
     def _next_turn(self) -> None:
-        if not self.ended:
+        if self.turn_waits and not self.ended:
             self._answered(self._answer())
 
     def _answered(self, state: int) -> None:

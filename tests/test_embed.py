@@ -409,3 +409,18 @@ def test_the_program_and_its_server_share_the_loop(run: Runner) -> None:
             await asyncio.wait_for(asyncio.gather(*(client(server.address, k) for k in range(20))), 60)
 
     run(main())
+
+
+@pytest.mark.parametrize("io", IO_KINDS)
+def test_cold_commands_wait_for_their_turn_and_are_answered_once(
+    io: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Guards against two turns for one command: more words came while the next turn was waiting."""
+    from tsunami_server import transport
+
+    monkeypatch.setattr(transport, "TURN_S", -1.0)  # each command ends its turn
+    with tsunami_server.background(port=0, io=io) as server, Wire(server.address) as wire:
+        for n in range(400):
+            wire.send(request("CLIENT", "SETNAME", f"name{n}") + request("CLIENT", "GETNAME") * 2)
+        assert wire.replies(1200) == [reply for n in range(400) for reply in (b"OK", *[b"name%d" % n] * 2)]
+    assert not [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
