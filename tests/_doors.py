@@ -9,12 +9,14 @@ What it is not: a client library. It makes tables of its own, and knows no names
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
+import hiredis
 from _etf import Caller, CallError
+from _server import Wire
 
 import tsunami
-from tsunami import Atom, Table, TsunamiError
+from tsunami import END_OF_TABLE, Atom, Table, TsunamiError
 
 numbers = itertools.count()
 
@@ -35,6 +37,10 @@ def from_one(name: str, args: Sequence[Any]) -> list[Any]:
 
 def is_integer(term: Any) -> bool:
     return isinstance(term, int) and not isinstance(term, bool)
+
+
+class Unspeakable(Exception):
+    """A call that this door has no words for."""
 
 
 class Door:
@@ -89,6 +95,101 @@ class CallDoor(Door):
 
     def __len__(self) -> int:
         return int(self.call("info", Atom("size")))
+
+
+class RespDoor(Door):
+    """ETS.* in the mode ETF. Its errors have words of their own: here they are all one, without a cause."""
+
+    COMMANDS: Final = {
+        "delete_object": "DELETEOBJECT", "update_counter": "UPDATECOUNTER", "update_element": "UPDATEELEMENT",
+        "lookup_element": "LOOKUPELEMENT", "insert_new": "INSERTNEW", "delete_all_objects": "CLEAR",
+    }  # fmt: skip
+
+    def __init__(self, wire: Wire, kind: str, keypos: int) -> None:
+        self.wire = wire
+        self.name = f"doors_{next(numbers)}"
+        wire("ETS.NEW", self.name, "TYPE", kind.upper(), "KEYPOS", keypos + 1)
+        table = tsunami.whereis(self.name)
+        assert table is not None
+        self.table = table
+
+    def send(self, command: str, *words: Any) -> Any:
+        reply = self.wire(f"ETS.{command}", self.name, *words)
+        if isinstance(reply, hiredis.ReplyError):
+            raise TsunamiError(str(reply))
+        return reply
+
+    def call(self, name: str, *args: Any) -> Any:
+        command = self.COMMANDS.get(name, name.upper().replace("_", ""))
+        match name, args:
+            case "insert" | "insert_new", [rows]:
+                rows = rows if isinstance(rows, list) else [rows]
+                return bool(self.send(command, "ETF", *map(etf, rows))) if rows else True
+            case "delete_all_objects", []:
+                return bool(self.send(command))
+            case "safe_fixtable", [on]:
+                return bool(self.send("FIX" if on else "UNFIX"))
+            case "lookup_element", [key, position, *default]:
+                more = ["DEFAULT", etf(default[0])] if default else []
+                return term(self.send(command, "ETF", etf(key), position + 1, *more))
+            case "update_counter" | "update_element", [key, what, *default]:
+                return self.update(command, key, what, default)
+            case "select" | "select_reverse" | "match" | "match_object", [spec, limit]:
+                return self.page(self.send(command, "ETF", etf(spec), "LIMIT", limit), command, spec)
+            case "select_more", [(command, spec, cursor)]:
+                return self.page(self.send(command, "ETF", etf(spec), "CURSOR", cursor), command, spec)
+            case "slot", [index]:
+                return term(self.send(command, "ETF", index))
+        reply = self.send(command, "ETF", *map(etf, args))
+        if isinstance(reply, int) and name not in ("select_count", "select_delete", "select_replace"):
+            return bool(reply)
+        return reply if isinstance(reply, int) else term(reply)
+
+    def update(self, command: str, key: Any, what: Any, default: Sequence[Any]) -> Any:
+        counter = command == "UPDATECOUNTER"
+        if counter and is_integer(what):
+            what = (self.table.keypos + 1, what)
+        steps = what if isinstance(what, list) else [what]
+        if not steps or not all(isinstance(s, tuple) and len(s) in ((2, 4) if counter else (2,)) for s in steps):
+            raise Unspeakable
+        if not all(is_integer(s[0]) and s[0] >= 0 and s[0] != self.table.keypos for s in steps):
+            raise Unspeakable  # the words are looked at before the row is, and the error comes also if it is not there
+        if counter:
+            words = self.counted(steps)
+        else:
+            words = [word for at, value in steps for word in (at + 1, etf(value))]
+        reply = self.send(command, "ETF", etf(key), *words, *(["DEFAULT", etf(default[0])] if default else []))
+        if not counter:
+            return bool(reply)
+        numbers = list(map(int, reply if isinstance(reply, list) else [reply]))  # RESP2 tells large ones as text
+        return numbers if isinstance(what, list) else numbers[0]
+
+    @staticmethod
+    def counted(steps: list[Any]) -> list[Any]:
+        words: list[Any] = []
+        for position, by, *bound in steps:
+            words += [position + 1, by if is_integer(by) else "x"]
+            if bound:
+                words += ["THRESHOLD", bound[0] if is_integer(bound[0]) else "x"]
+                words += ["SET", bound[1] if is_integer(bound[1]) else "x"]
+        return words
+
+    def page(self, reply: Any, command: str, spec: Any) -> Any:
+        cursor, results = reply[0], term(reply[1])
+        if cursor is None and not results:
+            return END_OF_TABLE
+        return results, END_OF_TABLE if cursor is None else (command, spec, cursor)
+
+    def __len__(self) -> int:
+        return int(self.send("LEN"))
+
+
+def etf(value: Any) -> bytes:
+    return tsunami.term_to_binary(value)
+
+
+def term(reply: Any) -> Any:
+    return END_OF_TABLE if reply is None else tsunami.binary_to_term(reply)
 
 
 @contextlib.contextmanager

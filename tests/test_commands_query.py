@@ -340,3 +340,14 @@ def test_the_commands_are_those_of_ets() -> None:
     table.insert(PEOPLE)
     pattern = (Atom("$2"), Atom("$1"), Atom("_"))
     assert sorted(table.match(pattern)) == sorted(table.select([(pattern, [], [Atom("$$")])]))
+
+
+def test_tab2list_tells_all_rows_in_every_mode(client: Client, table: tsunami.Table) -> None:
+    name = table.name
+    assert name is not None
+    assert client("ETS.TAB2LIST", name) == client("ETS.SELECT", name, "Row")
+    assert tsunami.binary_to_term(client.value("ETS.TAB2LIST", name, "ETF")) == tsunami.binary_to_term(
+        tsunami.term_to_binary(table.tab2list())
+    )
+    assert error(client("ETS.TAB2LIST", name, "nonsense")) == "ERR syntax error"
+    assert error(client("ETS.TAB2LIST", "query_nothing")).startswith("NOTABLE ")

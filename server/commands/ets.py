@@ -219,6 +219,13 @@ def key_and_teller(words: list[bytes]) -> tuple[object, Teller]:
     return key, reader.tell
 
 
+def only_mode(words: list[bytes]) -> Teller:
+    """How to tell what is found, where nothing but a mode may stand behind the table."""
+    reader = Words(words, 0)
+    reader.end()
+    return reader.tell
+
+
 def or_null(reply: object, tell: Teller = reply_of) -> object:
     return None if reply is END_OF_TABLE else tell(reply)
 
@@ -431,32 +438,37 @@ def ets_member(session: Session, table: Table, words: list[bytes]) -> Reply:
 
 
 @table_command(
-    "ETS.SLOT table slot",
+    f"ETS.SLOT table {MODE} slot",
     "readonly",
     "The rows of one slot; going from 0 upwards every row comes once, until null comes.",
 )
 def ets_slot(session: Session, table: Table, words: list[bytes]) -> Reply:
-    index = int64(words[0])
+    reader = Words(words, 1)
+    word = reader.next()
+    reader.end()
+    index = int64(word)
     if index is None:
-        raise bad_argument(f"{shown(words[0])} is no slot: an integer from 0 on is one")
-    return or_null(table.slot(index))
+        raise bad_argument(f"{shown(word)} is no slot: an integer from 0 on is one")
+    return or_null(table.slot(index), reader.tell)
 
 
 # ---- walking
 
 
 def define_ends(name: str, what: str) -> None:
-    @table_command(f"ETS.{name} table", "readonly fast", f"The {what} key of a walk, or null if the table is empty.")
+    @table_command(
+        f"ETS.{name} table {MODE}", "readonly fast", f"The {what} key of a walk, or null if the table is empty."
+    )
     def end_key(session: Session, table: Table, words: list[bytes]) -> Reply:
-        return or_null(table.first() if name == "FIRST" else table.last())
+        return or_null(table.first() if name == "FIRST" else table.last(), only_mode(words))
 
     @table_command(
-        f"ETS.{name}LOOKUP table",
+        f"ETS.{name}LOOKUP table {MODE}",
         "readonly fast",
         f"The {what} key of a walk and its rows, or null if the table is empty.",
     )
     def end_lookup(session: Session, table: Table, words: list[bytes]) -> Reply:
-        return or_null(table.first_lookup() if name == "FIRST" else table.last_lookup())
+        return or_null(table.first_lookup() if name == "FIRST" else table.last_lookup(), only_mode(words))
 
 
 def define_steps(name: str, what: str) -> None:

@@ -1,7 +1,7 @@
 """ETS.*: queries, over RESP: SELECT and its relatives, MATCH and its, and EXPLAIN.
 
-A query is one word: its text (tsunami/querytext.py), or behind TERM a match spec as a term literal. A pattern is the
-text of a head (`{Id, _, Age}`), or behind TERM a term.
+A query is one word: its text (tsunami/querytext.py), or behind TERM or ETF a match spec as a term. A pattern is the
+text of a head (`{Id, _, Age}`), or behind TERM or ETF a term. Behind ETF the results come in ETF, too.
 
 **Pages.** With LIMIT the reply is an array of two: a cursor, null at the end, and at most so many results. The next
 page is the same command with CURSOR; LIMIT may be left out or changed. A cursor is a word that says where the walk
@@ -29,7 +29,7 @@ from tsunami import END_OF_TABLE, Atom, Table, _core
 from tsunami.querytext import read_pattern
 from tsunami_server.arguments import SYNTAX, int64
 from tsunami_server.command import CommandError, Reply
-from tsunami_server.commands.ets import Words, bad_argument, shown, table_command, told
+from tsunami_server.commands.ets import MODE, Words, bad_argument, only_mode, shown, table_command, told
 from tsunami_server.session import Session
 from tsunami_server.terms import read_auto, read_raw, reply_of
 
@@ -49,7 +49,7 @@ def query_word(reader: Words) -> Spec:
     """A query: text, or a match spec."""
     word = reader.next()
     if reader.read is read_raw:
-        raise bad_argument("a query is text, or behind TERM a match spec; RAW is neither")
+        raise bad_argument("a query is text, or behind TERM or ETF a match spec; RAW is neither")
     return text_of(word) if reader.read is read_auto else compiled(reader.read(word))
 
 
@@ -64,7 +64,7 @@ def pattern_word(reader: Words) -> object:
     """A pattern as a term."""
     word = reader.next()
     if reader.read is read_raw:
-        raise bad_argument("a pattern is text, or behind TERM a term; RAW is neither")
+        raise bad_argument("a pattern is text, or behind TERM or ETF a term; RAW is neither")
     return read_pattern(text_of(word)) if reader.read is read_auto else reader.read(word)
 
 
@@ -153,7 +153,7 @@ def select(session: Session, table: Table, reader: Words, name: str, spec: Spec)
     run = table.select_reverse if name == "SELECTREVERSE" else table.select
 
     def everything() -> Reply:
-        return reply_of(run(spec))
+        return reader.tell(run(spec))
 
     def page() -> Reply:
         if word is None:
@@ -162,9 +162,9 @@ def select(session: Session, table: Table, reader: Words, name: str, spec: Spec)
             backwards, before, place = cursor_of_word(word, about)
             found = run(_core.cursor_make(table, spec, (backwards, limit or before, place)))
         if not isinstance(found, tuple):
-            return [None, []]
+            return [None, reader.tell([])]
         results, cursor = found
-        return [cursor_to_word(cursor, about) if cursor is not END_OF_TABLE else None, reply_of(results)]
+        return [cursor_to_word(cursor, about) if cursor is not END_OF_TABLE else None, reader.tell(results)]
 
     return answer(session, table, spec, everything if limit is None and word is None else page)
 
@@ -173,7 +173,7 @@ def select(session: Session, table: Table, reader: Words, name: str, spec: Spec)
 
 
 def define_select(name: str, summary: str) -> None:
-    @table_command(f"ETS.{name} table [TERM] query {PAGED}", "readonly", summary, complexity=ROWS)
+    @table_command(f"ETS.{name} table [TERM | ETF] query {PAGED}", "readonly", summary, complexity=ROWS)
     def select_rows(session: Session, table: Table, words: list[bytes]) -> Reply | Awaitable[Reply]:
         reader = Words(words, 1)
         return select(session, table, reader, name, query_word(reader))
@@ -186,7 +186,7 @@ define_select("SELECTREVERSE", "ETS.SELECT, backwards through an ordered_set.")
 def define_number(name: str, flags: str, summary: str) -> None:
     method = {"SELECTCOUNT": "select_count", "SELECTDELETE": "select_delete", "SELECTREPLACE": "select_replace"}[name]
 
-    @table_command(f"ETS.{name} table [TERM] query", flags, summary, complexity=ROWS)
+    @table_command(f"ETS.{name} table [TERM | ETF] query", flags, summary, complexity=ROWS)
     def select_number(session: Session, table: Table, words: list[bytes]) -> Reply | Awaitable[Reply]:
         reader = Words(words, 1)
         spec = query_word(reader)
@@ -202,7 +202,7 @@ define_number(
 
 
 def define_match(name: str, result: Atom, summary: str) -> None:
-    @table_command(f"ETS.{name} table [TERM] pattern:string {PAGED}", "readonly", summary, complexity=ROWS)
+    @table_command(f"ETS.{name} table [TERM | ETF] pattern:string {PAGED}", "readonly", summary, complexity=ROWS)
     def match_rows(session: Session, table: Table, words: list[bytes]) -> Reply | Awaitable[Reply]:
         reader = Words(words, 1)
         return select(session, table, reader, name, compiled([(pattern_word(reader), [], [result])]))
@@ -212,7 +212,7 @@ define_match("MATCH", BINDINGS, "For each row that matches the values of the pat
 define_match("MATCHOBJECT", WHOLE_ROW, "The rows that match a pattern.")
 
 
-@table_command("ETS.MATCHDELETE table [TERM] pattern:string", "write", "Delete the rows that match a pattern.",
+@table_command("ETS.MATCHDELETE table [TERM | ETF] pattern:string", "write", "Delete the rows that match a pattern.",
                complexity=ROWS)  # fmt: skip
 def ets_matchdelete(session: Session, table: Table, words: list[bytes]) -> Reply | Awaitable[Reply]:
     reader = Words(words, 1)
@@ -221,7 +221,18 @@ def ets_matchdelete(session: Session, table: Table, words: list[bytes]) -> Reply
     return answer(session, table, compiled([(pattern, [], [True])]), lambda: int(table.match_delete(pattern)))
 
 
-@table_command("ETS.EXPLAIN table [TERM] query", "readonly",
+@table_command(f"ETS.TAB2LIST table {MODE}", "readonly", "All rows; in an ordered_set in the order of their keys.",
+               complexity="O(N) in the number of rows")  # fmt: skip
+def ets_tab2list(session: Session, table: Table, words: list[bytes]) -> Reply | Awaitable[Reply]:
+    tell = only_mode(words)
+
+    def everything() -> Reply:
+        return tell(table.tab2list())
+
+    return everything() if len(table) <= INLINE_ROWS else _later(session, everything)
+
+
+@table_command("ETS.EXPLAIN table [TERM | ETF] query", "readonly",
                "How ETS.SELECT would find the rows of a query, and how many it would look at.")  # fmt: skip
 def ets_explain(session: Session, table: Table, words: list[bytes]) -> Reply:
     reader = Words(words, 1)
