@@ -42,7 +42,7 @@ def run(quick: bool = False) -> common.Result:
                 for mix in MIXES:
                     if type == "ordered_set" or mix not in RANGE_MIXES:
                         for threads in (1, 2):
-                            _point(workers, type, mix, threads, 0.3 if quick else 2.0, result)
+                            _point(workers, type, mix, threads, 0.3 if quick else 1.0, result)
         finally:
             for worker in workers:
                 worker.end()

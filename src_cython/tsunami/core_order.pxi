@@ -135,10 +135,12 @@ cdef list walk_list(Table table, _Span span):
     cdef list out = []
     place_open(&at)
     counter_add(&table.t.steady, 1)
+    c_untrack(<PyObject*>out)           # the collector would go through all that is in it, again and again
     try:
         while not at.over:
             out.extend(walk_piece(table, &span.span if span is not None else NULL, &at, knob_select_rows))
     finally:
+        c_track(<PyObject*>out)
         counter_add(&table.t.steady, <uint64_t>-1)
         place_close(&at)
     return out

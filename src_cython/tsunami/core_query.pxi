@@ -228,6 +228,8 @@ cdef list results_collect(Table table, _Program p, bint backwards, place_t* at, 
     s.out = &r
     s.pause = ROUND_BYTES
     brief = s.access.kind == ACCESS_KEYS and not table.t.methods.bag and s.access.n < 16
+    if not brief:
+        c_untrack(<PyObject*>out)       # the collector would go through all that is in it, again and again
     try:
         while st == ST_OK and left > 0 and not at.over:
             if brief:
@@ -243,6 +245,8 @@ cdef list results_collect(Table table, _Program p, bint backwards, place_t* at, 
     finally:
         results_close(&r)
         select_close(&s)
+        if not brief:
+            c_track(<PyObject*>out)
         table.settle()
     run_check(table, st, p)
     return out
