@@ -251,6 +251,8 @@ cdef object fail(Table table, int st, object what):
         return AccessDenied(f"{table.label()} is not this session's", cause="not_owner")
     if st == ST_OWNER:
         return BadArgument(f"{shown(what)} owns {table.label()} already", cause="owner")
+    if st == ST_EXISTS:
+        return TableExists(f"there is a table {what!r} already", cause="already_exists")
     if st == ST_TOO_LARGE:
         return TermTooLarge(f"{shown(what)} is beyond the limits of the packed form")
     if st == ST_KEYPOS:
@@ -1883,30 +1885,33 @@ cdef class Table:
         (True, True)
         """
         cdef object atom
-        cdef bytes text
-        cdef char* p
-        cdef int st
         self.may(RIGHT_WRITE)
         atom = name_of(name)
         if self in _keyspaces:
             raise BadArgument(f"{self.label()} cannot be renamed")
-        if not self.named:
+        if self.named:
+            self.take_name(atom)
+        else:
             with cython.critical_section(self):
                 self._name = atom       # a name that identifies nothing
-            return self
-        text = atom.name.encode()
-        p = text
+        return self
+
+    cdef int take_name(self, object atom) except -1:
+        """From now on the table is found under this name, and no longer under the one it had, if it had one."""
+        cdef bytes text = atom.name.encode()
+        cdef char* p = text
+        cdef int st
         with _naming:
             st = table_name(self.t, p, len(text))
             if st == ST_OK:
-                _named.pop(self._name, None)
+                if self.named:
+                    _named.pop(self._name, None)
+                self.named = True
                 with cython.critical_section(self):
                     self._name = atom
                 _named[atom] = self
-        if st == ST_EXISTS:
-            raise TableExists(f"there is a table {atom.name!r} already", cause="already_exists")
-        check(self, st, name)
-        return self
+        check(self, st, atom.name)
+        return 0
 
     def give_away(self, session, data=None, /):
         """Make another session the owner. It is sent ("ETS-TRANSFER", table, from, data), with a copy of the data.

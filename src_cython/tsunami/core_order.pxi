@@ -73,30 +73,26 @@ cdef size_t keys_width(Table table) noexcept nogil:
     table.t.methods.seek(table.t, NULL, 0, width_sink, last)
     return first[0] if first[0] == last[0] else 0
 
-cdef void bound_widen(Table table, object key, buf_t* form) noexcept:
+cdef void bound_widen(object key, size_t width, buf_t* form) noexcept:
     """A tuple that is shorter than the keys, all of one size, stands for how they begin, as in Python: its form says
     their size, so it is the beginning of the forms of the keys that begin with it, and sorts before them. In term order
     it would stand before all of them, and as a bound be of no use."""
-    cdef size_t width
-    if not isinstance(key, tuple):
-        return
-    width = keys_width(table)
-    if <size_t>len(key) < width:
-        for i in range(4):
-            form.data[1 + i] = <char>(width >> (8 * (3 - i)))
+    if isinstance(key, tuple) and <size_t>len(key) < width:
+        etf_put32(form.data + 1, <uint32_t>width)
 
 cdef _Span span_of(Table table, object minimum, object maximum, object inclusive, bint backwards):
     """The range from minimum to maximum; None is no bound."""
     cdef _Span span = _Span()
+    cdef size_t width = keys_width(table) if isinstance(minimum, tuple) or isinstance(maximum, tuple) else 0
     if not isinstance(inclusive, tuple) or len(inclusive) != 2:
         raise BadType(f"inclusive={shown(inclusive)}: a pair of booleans, for the minimum and for the maximum")
     span.span.backwards = backwards
     if minimum is not None:
         span.set_low(minimum, inclusive[0])
-        bound_widen(table, minimum, &span.low)
+        bound_widen(minimum, width, &span.low)
     if maximum is not None:
         span.set_high(maximum, inclusive[1])
-        bound_widen(table, maximum, &span.high)
+        bound_widen(maximum, width, &span.high)
     return span
 
 cdef _Span span_of_slice(Table table, object given):
@@ -239,7 +235,7 @@ cdef size_t table_rank(Table table, object key) except? <size_t>-1:
     table.may(RIGHT_READ)
     only_ordered(table, "rank")
     span.set_low(key, True)
-    bound_widen(table, key, &span.low)
+    bound_widen(key, keys_width(table) if isinstance(key, tuple) else 0, &span.low)
     check(table, ordered_count(table.t, &span.span, &before, &within), key)
     return before
 

@@ -417,9 +417,7 @@ cdef Table table_make(
                 table.enlist()
                 if owner is not None:
                     owner._tables[table.t.id] = table
-    if st == ST_EXISTS:
-        raise TableExists(f"there is a table {atom.name!r} already", cause="already_exists")
-    check(table, st, name)
+    check(table, st, atom.name if atom is not None else None)
     return table
 
 

@@ -24,8 +24,6 @@ cdef int spell_row(void* ctx, const uint64_t* row, buf_t* replacement) noexcept 
     """A visit: append the row to the block."""
     cdef spell_t* b = <spell_t*>ctx
     cdef size_t at = b.out.len
-    cdef uint32_t length
-    cdef int i
     b.error = buf_reserve(&b.out, 4)
     if b.error == ST_OK:
         b.out.len += 4
@@ -33,9 +31,7 @@ cdef int spell_row(void* ctx, const uint64_t* row, buf_t* replacement) noexcept 
     if b.error != ST_OK:
         b.out.len = at
         return V_FAIL
-    length = <uint32_t>(b.out.len - at - 4)
-    for i in range(4):
-        b.out.data[at + i] = <char>(length >> (8 * (3 - i)))
+    etf_put32(b.out.data + at, <uint32_t>(b.out.len - at - 4))
     b.rows += 1
     return V_STOP if b.out.len >= b.most else V_NEXT
 
@@ -110,10 +106,7 @@ def load_block(Table table not None, const unsigned char[::1] block, /):
     buf_init(&scratch, NULL, 0)
     with nogil:
         while left and st == ST_OK:
-            n = 0
-            if left >= 4:
-                n = <size_t>(<uint8_t>p[0]) << 24 | <size_t>(<uint8_t>p[1]) << 16 | \
-                    <size_t>(<uint8_t>p[2]) << 8 | <size_t>(<uint8_t>p[3])
+            n = etf_u32(p) if left >= 4 else 0
             if left < 4 or n > left - 4:
                 st = ST_BADARG
                 break
@@ -133,19 +126,7 @@ def load_block(Table table not None, const unsigned char[::1] block, /):
 
 def christen(Table table not None, name, /):
     """Let an unnamed table be found under this name: when its rows are there. TableExists if the name is in use."""
-    cdef object atom = name_of(name)
-    cdef bytes text = atom.name.encode()
-    cdef char* p = text
-    cdef int st
-    with _naming:
-        st = table_name(table.t, p, len(text))
-        if st == ST_OK:
-            table._name = atom
-            table.named = True
-            _named[atom] = table
-    if st == ST_EXISTS:
-        raise TableExists(f"there is a table {atom.name!r} already", cause="already_exists")
-    check(table, st, name)
+    table.take_name(name_of(name))
 
 
 def register_files(tab2file, /):
