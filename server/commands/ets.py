@@ -203,20 +203,17 @@ def table_command(
     return register
 
 
-def key_only(words: list[bytes]) -> object:
-    """The one key that is all there is behind the mode."""
-    reader = Words(words, 1)
-    key = reader.key()
-    reader.end()
-    return key
-
-
 def key_and_teller(words: list[bytes]) -> tuple[object, Teller]:
-    """The same, and how to tell in its mode what is found."""
+    """The one key that is all there is behind the mode, and how to tell in that mode what is found."""
     reader = Words(words, 1)
     key = reader.key()
     reader.end()
     return key, reader.tell
+
+
+def key_only(words: list[bytes]) -> object:
+    """The key alone, where nothing that is found is told."""
+    return key_and_teller(words)[0]
 
 
 def only_mode(words: list[bytes]) -> Teller:
