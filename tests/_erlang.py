@@ -1,8 +1,8 @@
 """One Erlang, at the other end of a pipe, for all tests that ask it something.
 
-What it is: an emulator that is started once for a file of tests and answers questions (`ask(what, about)`), an encoder
-of terms for the questions, and a decoder for the answers. Both are of this file's own, so that the engine's external
-term format is not judged by itself. What a question means is written in Erlang, in PROGRAM.
+What it is: an emulator that is started once for a file of tests and answers questions (`ask(what, about)`), and a
+decoder for the answers. That and the encoder of the questions (`_etf`) share no code with the engine, so that its
+external term format is not judged by itself. What a question means is written in Erlang, in PROGRAM.
 
 What it is not: a client of anything. It knows no tables of Tsunami.
 
@@ -14,21 +14,19 @@ Erlang before 27 takes 0.0 and -0.0 for the same: `with erlangs_zeros(erlang):` 
 """
 
 import contextlib
-import math
 import struct
-import subprocess
 from collections.abc import Iterator
 from typing import Any, Final
 
+import _etf
 import _termmodel
 import pytest
-from _support import peer
+from _etf import encode
 
-from tsunami import Atom, Bits, Fun, ImproperList, Pid, Port, Reference
+from tsunami import Atom
 
-# Frames of 4 bytes of length and {Question, Argument}; the answers are terms in frames of the same kind.
-PROGRAM: Final = r"""
-    Port = open_port({fd, 0, 1}, [binary, {packet, 4}, eof]),
+# A function from {Question, Argument} to the answer, in the external term format both.
+PROGRAM: Final = r"""begin
     %% Two bytes for each pair: the order + 1 (9: it cannot be read), and =:=.
     Judge = fun(Data) ->
         try binary_to_term(Data) of
@@ -107,7 +105,7 @@ PROGRAM: Final = r"""
         [erase(Number) || {Number, _} <- get(), is_integer(Number)],
         Outcomes
     end,
-    Answer = fun
+    Told = fun
         (release, []) -> list_to_integer(erlang:system_info(otp_release));
         (judge, Pairs) -> iolist_to_binary([Judge(Pair) || Pair <- Pairs]);
         (results, Batch) -> [Results(Question) || Question <- Batch];
@@ -116,100 +114,11 @@ PROGRAM: Final = r"""
         (replace, Batch) -> [Replace(Question) || Question <- Batch];
         (script, Question) -> Script(Question)
     end,
-    Loop = fun Loop() ->
-        receive
-            {Port, {data, Data}} ->
-                {Question, Argument} = binary_to_term(Data),
-                port_command(Port, term_to_binary(Answer(Question, Argument))),
-                Loop();
-            {Port, eof} -> halt()
-        end
-    end,
-    Loop().
-"""
-
-
-# ---- terms to the external term format
-
-
-def etf_atom(name: str) -> bytes:
-    text = name.encode()
-    return struct.pack(">BH", 118, len(text)) + text
-
-
-def etf_int(value: int) -> bytes:
-    if 0 <= value < 256:
-        return struct.pack(">BB", 97, value)
-    if -(2**31) <= value < 2**31:
-        return struct.pack(">Bi", 98, value)
-    magnitude = abs(value).to_bytes((abs(value).bit_length() + 7) // 8, "little")
-    return struct.pack(">BIB", 111, len(magnitude), value < 0) + magnitude
-
-
-def etf_list(items: Any, tail: bytes) -> bytes:
-    return struct.pack(">BI", 108, len(items)) + b"".join(map(etf, items)) + tail if items else tail
-
-
-def etf_fun(fun: Fun) -> bytes:
-    if fun.kind == "export":
-        return b"\x71" + b"".join(map(etf, fun.fields))
-    module, index, uniq, old_uniq, arity, pid, free = fun.fields
-    body = struct.pack(">B16sII", arity, uniq, index, len(free))  # type: ignore[arg-type]
-    body += b"".join(map(etf, (module, index, old_uniq, pid, *free)))  # type: ignore[misc]
-    return struct.pack(">BI", 112, len(body) + 4) + body
-
-
-def etf(term: Any) -> bytes:
-    """A term as Erlang reads it, without the 131 in front."""
-    match term:
-        case None | bool():
-            return etf_atom({True: "true", False: "false", None: "nil"}[term])
-        case Atom():
-            return etf_atom(term.name)
-        case int():
-            return etf_int(term)
-        case float():
-            return struct.pack(">Bd", 70, term)
-        case str():
-            return etf(term.encode())
-        case bytes():
-            return struct.pack(">BI", 109, len(term)) + term
-        case Bits():
-            return struct.pack(">BIB", 77, len(term.data), term.nbits % 8) + term.data
-        case tuple():
-            return struct.pack(">BI", 105, len(term)) + b"".join(map(etf, term))
-        case list():
-            return etf_list(term, b"\x6a")
-        case ImproperList():
-            return etf_list(term.items, etf(term.tail))
-        case dict():
-            return struct.pack(">BI", 116, len(term)) + b"".join(etf(key) + etf(term[key]) for key in term)
-        case Pid():
-            return b"\x58" + etf(term.node) + struct.pack(">III", term.id, term.serial, term.creation)
-        case Port():
-            return b"\x78" + etf(term.node) + struct.pack(">QI", term.id, term.creation)
-        case Reference():
-            head = struct.pack(">BH", 90, len(term.words)) + etf(term.node)
-            return head + struct.pack(f">I{len(term.words)}I", term.creation, *term.words)
-        case Fun():
-            return etf_fun(term)
-    raise TypeError(type(term).__name__)
-
-
-def in_erlang(term: Any) -> bool:
-    """Can Erlang have it? It has no infinities."""
-    match term:
-        case float():
-            return math.isfinite(term)
-        case tuple() | list():
-            return all(map(in_erlang, term))
-        case ImproperList():
-            return in_erlang(term.items) and in_erlang(term.tail)
-        case dict():
-            return all(in_erlang(pair) for pair in term.items())
-        case Fun():
-            return in_erlang(term.fields)
-    return True
+    fun(Data) ->
+        {Question, Argument} = binary_to_term(Data),
+        term_to_binary(Told(Question, Argument))
+    end
+end"""
 
 
 # ---- the external term format to spelled terms
@@ -324,8 +233,7 @@ def items(answer: Any) -> tuple[Any, ...]:
 
 class Erlang:
     def __init__(self) -> None:
-        command = [peer("erl"), "-noinput", "-boot", "no_dot_erlang", "-eval", PROGRAM]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.emulator = _etf.Erlang(PROGRAM)
         self.release: int = self.ask("release", [])[1]
 
     def ask(self, question: str, about: Any) -> Any:
@@ -333,24 +241,18 @@ class Erlang:
         return spelled(self.answer(question, about))
 
     def answer(self, question: str, about: Any) -> bytes:
-        assert self.process.stdin is not None and self.process.stdout is not None
-        frame = b"\x83" + etf((Atom(question), about))
-        self.process.stdin.write(struct.pack(">I", len(frame)) + frame)
-        self.process.stdin.flush()
-        size = self.process.stdout.read(4)
-        assert len(size) == 4, "the emulator has ended"
-        return self.process.stdout.read(*struct.unpack(">I", size))
+        return self.emulator.ask(encode((Atom(question), about)))
 
     def judge(self, pairs: list[tuple[Any, Any]]) -> list[tuple[int, bool]]:
         """How the two of each pair compare (-1, 0, 1), and whether they are =:=."""
-        answer = self.answer("judge", [b"\x83" + etf(pair) for pair in pairs])[6:]  # behind 131 and a binary's head
+        answer = self.answer("judge", list(map(encode, pairs)))[6:]  # behind 131 and a binary's head
         assert len(answer) == 2 * len(pairs)
         for pair, order in zip(pairs, answer[::2], strict=True):
             assert order != 9, f"Erlang cannot read {pair!r}"
         return [(order - 1, exact == 1) for order, exact in zip(answer[::2], answer[1::2], strict=True)]
 
     def close(self) -> None:
-        self.process.communicate(timeout=20)
+        self.emulator.close()
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ in the tests that want them.
 """
 
 import math
-import shutil
 import socket
 import struct
 import subprocess
@@ -16,7 +15,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final
 
-import pytest
+from _server import request
+from _support import peer
 
 from tsunami import Atom, Bits, Fun, ImproperList, Pid, Port, Reference
 
@@ -227,19 +227,19 @@ class _Reader:
 # ---- what Erlang does not have
 
 
-def finite(term: Any) -> bool:
-    """Is there no infinity in it?"""
+def in_erlang(term: Any) -> bool:
+    """Can Erlang have it? It has no infinities."""
     match term:
         case float():
             return math.isfinite(term)
         case tuple() | list():
-            return all(map(finite, term))
+            return all(map(in_erlang, term))
         case ImproperList():
-            return finite(term.items) and finite(term.tail)
+            return in_erlang(term.items) and in_erlang(term.tail)
         case dict():
-            return all(finite(pair) for pair in term.items())
+            return all(in_erlang(pair) for pair in term.items())
         case Fun():
-            return finite(term.fields)
+            return in_erlang(term.fields)
     return True
 
 
@@ -263,24 +263,19 @@ class Erlang:
     """An emulator that answers frames by a function, given as Erlang text."""
 
     def __init__(self, function: str) -> None:
-        program = shutil.which("erl")
-        if program is None:
-            pytest.fail("erl is not installed: this test has no meaning without it (tools/need peers)", pytrace=False)
-        arguments = [program, "-noinput", "-boot", "no_dot_erlang", "-eval", LOOP.format(function=function)]
+        arguments = [peer("erl"), "-noinput", "-boot", "no_dot_erlang", "-eval", LOOP.format(function=function)]
         self.process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def ask(self, data: bytes) -> bytes:
         assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.write(struct.pack(">I", len(data)) + data)
         self.process.stdin.flush()
-        (size,) = struct.unpack(">I", self.process.stdout.read(4))
-        return self.process.stdout.read(size)
+        size = self.process.stdout.read(4)
+        assert len(size) == 4, "the emulator has ended"
+        return self.process.stdout.read(*struct.unpack(">I", size))
 
     def close(self) -> None:
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.close()
-        self.process.wait(20)
-        self.process.stdout.close()
+        self.process.communicate(timeout=20)
 
 
 # ---- a client of the contract
@@ -319,7 +314,7 @@ class Caller:
         self.sock.close()
 
     def send(self, *words: bytes) -> None:
-        self.sock.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words))
+        self.sock.sendall(request(*words))
 
     def reply(self) -> Any:
         """The next reply: str for a line, bytes for a bulk; errors are raised, pushes are kept."""

@@ -26,7 +26,7 @@ from _support import effort
 from _termmodel import exact_key
 from hypothesis import given
 from strategies import made
-from test_matchmodel import CALLS, LEFT_OUT, ZEROS_ARE_COMPARED, arguments, left_out, loses_a_tie, question
+from test_matchmodel import LEFT_OUT, ZEROS_ARE_COMPARED, every_call, left_out, question, rows_to_ask
 
 from tsunami import Atom, _core
 
@@ -83,13 +83,10 @@ def test_results_are_erlangs_in_small(erlang: Erlang, question: Any) -> None:
     check(erlang, [question])
 
 
-@pytest.mark.parametrize(("function", "arity"), CALLS, ids=[f"{name}/{arity}" for name, arity in CALLS])
+@every_call
 def test_functions_are_erlangs(erlang: Erlang, function: str, arity: int) -> None:
     """With variables, with constants, as the only guard; also the sign of zero."""
-    rng = random.Random(f"{function}/{arity}")
-    batch = [row for row in arguments(function, arity, rng) if not any(map(loses_a_tie, row))]
-    if function == "abs":
-        batch = [(term,) for (term,) in batch if exact_key(term) != exact_key(-0.0)]
+    batch = rows_to_ask(function, arity)
     names = [Atom(f"${number}") for number in range(1, arity + 1)]
     call = (Atom(function), *names)
     answers = erlang.ask("call", [(Atom(function), list(row)) for row in batch])

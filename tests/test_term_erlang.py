@@ -12,7 +12,8 @@ from typing import Any
 
 import _generate
 import pytest
-from _erlang import Erlang, in_erlang
+from _erlang import Erlang
+from _etf import in_erlang
 from _support import effort
 from hypothesis import given, settings
 from hypothesis import strategies as st
