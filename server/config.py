@@ -94,6 +94,45 @@ def words(text: str) -> str:
     return " ".join(text.split())
 
 
+def memory_or_percent(text: str) -> str:
+    """A memory value, or `5%`: a share of maxmemory."""
+    if text.endswith("%") and text[:-1].isdecimal():
+        if int(text[:-1]) > 100:
+            raise ValueError("percentage argument must be less or equal to 100")
+        return f"{int(text[:-1])}%"
+    try:
+        return str(bytes_of(text))
+    except ValueError:
+        raise ValueError("argument must be a memory or percent value") from None
+
+
+EVENT_CLASSES: Final = "g$lshzxetdnKEm"  # in the order in which CONFIG GET shows them
+EVENTS_OF_A: Final = "g$lshzxetd"
+
+
+def event_classes(text: str) -> str:
+    """Letters of notify-keyspace-events: all of A's are shown as A; n and m are never part of it."""
+    if not set(text) <= {"A", *EVENT_CLASSES}:
+        raise ValueError("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
+    found = set(text.replace("A", EVENTS_OF_A))
+    whole = found.issuperset(EVENTS_OF_A)
+    rest = found - set(EVENTS_OF_A) if whole else found
+    return ("A" if whole else "") + "".join(letter for letter in EVENT_CLASSES if letter in rest)
+
+
+def percentiles(text: str) -> str:
+    shown = []
+    for word in text.split():
+        try:
+            value = float(word)
+        except ValueError:
+            raise ValueError("Invalid latency-tracking-info-percentiles parameters") from None
+        if not 0 <= value <= 100:
+            raise ValueError("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]")
+        shown.append(f"{value:.17g}" if value == int(value) else repr(value))
+    return " ".join(shown)
+
+
 OUTPUT_CLASSES: Final = {"normal": "normal", "slave": "slave", "replica": "slave", "pubsub": "pubsub"}
 OUTPUT_LIMITS: Final = "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60"
 
@@ -129,9 +168,12 @@ class Setting:
     default: str
     mutable: bool
     summary: str
+    alias: str = ""  # Redis's older name of it
 
 
 MB: Final = 1 << 20
+INT_MAX: Final = (1 << 31) - 1
+LONG_MAX: Final = (1 << 63) - 1
 
 SETTINGS: Final[Mapping[str, Setting]] = {
     setting.name: setting
@@ -163,8 +205,54 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         Setting("client-query-mark", memory(16384), str(64 * MB), True,
                 "how much more of its requests is received meanwhile"),
         Setting("databases", number(16, 16), "16", False, "databases for SELECT"),
-        Setting("maxmemory", memory(), "0", True, "kept for tools that set it: Tsunami evicts and refuses nothing"),
-        Setting("maxmemory-policy", choice("noeviction"), "noeviction", False, "Tsunami evicts nothing"),
+        # -- when memory is short
+        Setting("maxmemory", memory(), "0", True, "bytes that the rows may take up; 0: no limit"),
+        Setting("maxmemory-policy", choice("volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
+                                           "allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"),
+                "noeviction", True, "which keys make room when maxmemory is reached"),
+        Setting("maxmemory-samples", number(1, INT_MAX), "5", True, "keys that are looked at for each one evicted"),
+        Setting("maxmemory-eviction-tenacity", number(0, 100), "10", True,
+                "how long evicting may keep others waiting: 0 least, 100 until there is room"),
+        Setting("maxmemory-clients", memory_or_percent, "0", True,
+                "bytes, or share of maxmemory, that all connections' buffers may take up; 0: no limit"),
+        Setting("lfu-log-factor", number(0, INT_MAX), "10", True, "how slowly the counters of LFU saturate"),
+        Setting("lfu-decay-time", number(0, INT_MAX), "1", True, "minutes in which LFU counters go down by one"),
+        Setting("active-expire-effort", number(1, 10), "1", True,
+                "kept for tools that set it: rows are erased within 40 ms of their deadline, whatever it says"),
+        *(Setting(f"lazyfree-lazy-{cause}", yes_no, "no", True,
+                  "kept for tools that set it: what is freed is always freed in pieces")
+          for cause in ("eviction", "expire", "server-del", "user-del", "user-flush")),
+        # -- until when a value is one small term
+        Setting("hash-max-listpack-entries", number(0, LONG_MAX), "512", True,
+                "a hash of more fields is backed by a table", alias="hash-max-ziplist-entries"),
+        Setting("hash-max-listpack-value", memory(), "64", True,
+                "a hash with a longer field or value is backed by a table", alias="hash-max-ziplist-value"),
+        Setting("set-max-intset-entries", number(0, LONG_MAX), "512", True,
+                "a set of integers with more members is no intset any more"),
+        Setting("set-max-listpack-entries", number(0, LONG_MAX), "128", True,
+                "a set of more members is backed by a table"),
+        Setting("set-max-listpack-value", memory(), "64", True, "a set with a longer member is backed by a table"),
+        Setting("zset-max-listpack-entries", number(0, LONG_MAX), "128", True,
+                "a sorted set of more members is backed by tables", alias="zset-max-ziplist-entries"),
+        Setting("zset-max-listpack-value", memory(), "64", True,
+                "a sorted set with a longer member is backed by tables", alias="zset-max-ziplist-value"),
+        Setting("list-max-listpack-size", number(-INT_MAX - 1, INT_MAX), "-2", True,
+                "a longer list is backed by a table: so many elements, or -1 to -5: 4, 8, 16, 32, 64 KB",
+                alias="list-max-ziplist-size"),
+        Setting("list-compress-depth", number(0, INT_MAX), "0", True,
+                "kept for tools that set it: nothing is compressed"),
+        Setting("stream-node-max-bytes", memory(), "4096", True,
+                "how coarsely XADD and XTRIM with ~ trim: bytes that Redis keeps in one node"),
+        Setting("stream-node-max-entries", number(0, LONG_MAX), "100", True,
+                "how coarsely XADD and XTRIM with ~ trim: entries that Redis keeps in one node"),
+        Setting("hll-sparse-max-bytes", memory(), "3000", True, "kept for tools that set it: there is no HyperLogLog"),
+        # -- messages, scripts
+        Setting("notify-keyspace-events", event_classes, "", True,
+                "which keyspace events are published: K and E, and the classes g$lshzxetdnm or A"),
+        Setting("tracking-table-max-keys", number(0, LONG_MAX), "1000000", True,
+                "keys that are remembered for client-side caching; 0: no limit"),
+        Setting("busy-reply-threshold", number(0, LONG_MAX), "5000", True,
+                "milliseconds after which a script can be killed and others are told BUSY", alias="lua-time-limit"),
         # -- what is kept on disk
         Setting("save", choice(""), "", False, "no snapshots"),
         Setting("appendonly", choice("no"), "no", False, "no log"),
@@ -172,12 +260,17 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         Setting("slowlog-log-slower-than", number(-1, 1 << 62), "10000", True, "microseconds; -1: log nothing"),
         Setting("slowlog-max-len", number(0, (1 << 63) - 1), "128", True, "entries that SLOWLOG keeps"),
         Setting("latency-monitor-threshold", number(0, 1 << 31), "0", True, "milliseconds; 0: watch nothing"),
+        Setting("latency-tracking", yes_no, "yes", True, "keep a histogram of each command's time"),
+        Setting("latency-tracking-info-percentiles", percentiles, "50 99 99.9", True,
+                "which percentiles INFO shows of them"),
         Setting("loglevel", choice("debug", "verbose", "notice", "warning"), "notice", True, "what is logged"),
         Setting("hz", number(1, 500), "10", True, "how often a second idle and slow connections are looked for"),
         Setting("shutdown-timeout", number(0, 1 << 31), "10", True,
                 "seconds in which clients may receive their last replies when the server stops"),
     )
 }  # fmt: skip
+
+ALIASES: Final[Mapping[str, str]] = {setting.alias: name for name, setting in SETTINGS.items() if setting.alias}
 
 
 class Config:
@@ -195,7 +288,7 @@ class Config:
         self._values = {setting.name: setting.default for setting in SETTINGS.values()}
         self.on_change: Callable[[frozenset[str]], None] = lambda names: None
         for name, text in (values or {}).items():
-            self._values[name] = parsed(name, text)
+            self._values[ALIASES.get(name, name)] = parsed(name, text)
 
     @classmethod
     def of(cls, settings: Mapping[str, object]) -> "Config":
@@ -203,11 +296,12 @@ class Config:
         return cls({name.replace("_", "-"): spelled(value) for name, value in settings.items()})
 
     def names(self) -> Iterable[str]:
-        return SETTINGS.keys()
+        """All of them, and their older names."""
+        return [*SETTINGS, *ALIASES]
 
     def text(self, name: str, /) -> str:
         """The value as CONFIG GET shows it. KeyError if there is no such setting."""
-        return self._values[name]
+        return self._values[ALIASES.get(name, name)]
 
     def integer(self, name: str, /) -> int:
         return int(self._values[name])
@@ -225,7 +319,8 @@ class Config:
     def set_many(self, pairs: Mapping[str, str], /) -> None:
         """Change settings, all of them or none. ConfigError."""
         new = {}
-        for name, text in pairs.items():
+        for given, text in pairs.items():
+            name = ALIASES.get(given, given)
             new[name] = parsed(name, text)
             if not SETTINGS[name].mutable and new[name] != self._values[name]:
                 raise ConfigError(name, "can't set immutable config")
@@ -239,6 +334,7 @@ class Config:
 
 
 def parsed(name: str, text: str) -> str:
+    name = ALIASES.get(name, name)
     if name not in SETTINGS:
         raise ConfigError(name, "there is no such setting")
     try:
