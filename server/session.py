@@ -1,10 +1,16 @@
 """One client: argv in, reply out.
 
 What it is: the state of one conversation (name, database, protocol version, what CLIENT LIST shows) and the dispatch of
-cold commands: look the command up, check the number of words, authentication and CLIENT PAUSE, call the handler, count.
+cold commands. Each goes the same way: look it up; `objection` (words, authentication, transaction, rights, memory,
+subscriptions, in Redis's order); CLIENT PAUSE; queue it or call its handler; count; `_after`, in which whoever waited
+for a change is served.
 
 What it is not: it owns no socket and reads no clock but the app's. It writes nothing: a reply is returned, or an
 awaitable of one, and the app writes it. RESP itself, and the commands that run without Python, are tsunami._wire's.
+
+**Inside of another command.** EXEC and scripts carry commands out through `perform`: at once, never queued, never
+paused, never waiting. `may_block` is False meanwhile: a command that would wait answers as if its time were over, and
+what else would be awaited (`sleep`, `in_thread`) is done on the spot.
 
 What must stay true:
 
@@ -16,12 +22,15 @@ What must stay true:
 4. To the tables a connection is nobody in particular until it needs to be somebody: to own a table, to be given one, or
    to fix one. Then `holder` is made, a tsunami.Session that ends with the connection, and every command runs as it.
 5. A message that a table has changed hands is in the connection's output before whoever caused it is answered.
+6. `conn.all_cold` is set exactly while there is a reason for it (`set_cold`); reasons do not know of each other.
+7. What waits for a change is served when the command that made it has ended, before the next command of anybody: once
+   for a whole transaction or script, not within.
 """
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from typing import Protocol, TypeVar
 
 import tsunami
 from tsunami import Table, _core, _wire, keyspace
@@ -30,9 +39,13 @@ from tsunami_server.shared import Shared
 from tsunami_server.terms import reply_of
 
 log = logging.getLogger("tsunami")
+T = TypeVar("T")
 
 DEFAULT_USER = b"default"
 NO_REPLY = _wire.Raw(b"")
+NO_AUTH = "NOAUTH Authentication required."
+NOT_IN_MULTI = "ERR Command not allowed inside a transaction"
+NOT_IN_SCRIPT = "ERR This Redis command is not allowed from script"
 
 # What begins a line of HTTP: no commands, and never sent by a client of ours. Redis refuses the same two.
 HTTP = (b"post", b"host:")
@@ -114,6 +127,8 @@ class Session:
         self.no_touch = False
         self.closing = False  # close after the reply is written
         self.command_name = ""  # of the last cold command, as CLIENT LIST shows it
+        self.may_block = True  # False inside of EXEC and scripts
+        self._cold_for: set[str] = set()  # why all commands come here
         self._holder: tsunami.Session | None = None
         self.identity = b""  # what ETS.HELLO said, in Erlang's external term format
         self.spell_transfer: Transfer = plain_transfer
@@ -148,6 +163,22 @@ class Session:
     def is_local(self) -> bool:
         return self.unix or self.peer.startswith(("127.", "[::1]", "::1"))
 
+    # -- what others switch
+
+    def set_cold(self, reason: str, on: bool) -> None:
+        """Bring all commands of this connection here, also hot ones, as long as there is any reason for it."""
+        if on:
+            self._cold_for.add(reason)
+        else:
+            self._cold_for.discard(reason)
+        self.conn.all_cold = bool(self._cold_for)
+
+    def notify(self, kind: str, event: str, key: bytes, db: int | None = None) -> None:
+        """A keyspace notification: the class as in notify-keyspace-events, the event, the key.
+
+        The key is one of the selected database, unless told otherwise.
+        """
+
     # -- dispatch
 
     def execute(self, argv: list[bytes]) -> Reply | Awaitable[Reply]:
@@ -159,13 +190,89 @@ class Session:
         except CommandError as error:
             return self._refused(None, str(error))
         self.command_name = command.name
-        if not command.accepts(len(argv)):
-            return self._refused(command, str(wrong_number(command.name)))
-        if command.needs_auth and not self.conn.authenticated:
-            return self._refused(command, "NOAUTH Authentication required.")
+        objection = self.objection(command, argv)
+        if objection is not None:
+            return self._refused(command, objection)
         if self.app.shared.holds(command.is_write):
             return self._execute_later(command, argv)
-        return self._call(command, argv)
+        return self._carry_out(command, argv)
+
+    def perform(self, argv: list[bytes], *, script: bool = False) -> Reply:
+        """Carry out one command inside of another, EXEC or (`script`) a script, here and now.
+
+        The reply; a _wire.Error for whatever goes wrong. Whoever calls this ends with _after() by being a command.
+        """
+        try:
+            command = registry.find(argv)
+        except CommandError as error:
+            return self._refused(None, str(error))
+        objection = self._inner_objection(command, argv, script)
+        if objection is not None:
+            return self._refused(command, objection)
+        outer, self.may_block = self.may_block, False
+        try:
+            reply = self._call(command, argv)
+            return self._at_once(command, reply) if isinstance(reply, Coroutine) else reply
+        finally:
+            self.may_block = outer
+
+    def objection(self, command: Command, argv: list[bytes]) -> str | None:
+        """Why a command is not carried out, or None: Redis's checks in Redis's order."""
+        if not command.accepts(len(argv)):
+            return str(wrong_number(command.name))
+        if command.needs_auth and not self.conn.authenticated:
+            return NO_AUTH
+        return self.forbidden(command, argv) or self.out_of_memory(command) or self.only_subscribed(command)
+
+    def _inner_objection(self, command: Command, argv: list[bytes], script: bool) -> str | None:
+        """As objection, for what stands inside of a transaction (which was looked at as a whole) or a script."""
+        if not command.accepts(len(argv)):
+            return str(wrong_number(command.name))
+        if script and "noscript" in command.flags:
+            return NOT_IN_SCRIPT
+        return self.forbidden(command, argv) or (self.out_of_memory(command) if script else None)
+
+    def forbidden(self, command: Command, argv: list[bytes]) -> str | None:
+        """What the user's rights say against it."""
+        return None
+
+    def out_of_memory(self, command: Command) -> str | None:
+        """What `maxmemory` says against it."""
+        return None
+
+    def only_subscribed(self, command: Command) -> str | None:
+        """What stands against it on a RESP2 connection that has subscribed to something."""
+        return None
+
+    def _carry_out(self, command: Command, argv: list[bytes]) -> Reply | Awaitable[Reply]:
+        reply = self._call(command, argv)
+        if not isinstance(reply, Awaitable):
+            self._after()
+        return reply
+
+    def _after(self) -> None:
+        """A command has ended, with all that stood inside of it: serve whoever waited for what it has changed."""
+
+    def _at_once(self, command: Command, later: Coroutine[object, None, Reply]) -> Reply:
+        """The reply of what would be awaited elsewhere: since may_block is False there is nothing to wait for."""
+        try:
+            later.send(None)
+        except StopIteration as end:
+            reply: Reply = end.value
+            return reply
+        later.close()
+        return self._refused(command, f"ERR '{command.name}' has to wait, and cannot inside of another command")
+
+    async def sleep(self, seconds: float) -> None:
+        """Let others go on meanwhile; inside of a transaction or a script there is nobody else."""
+        if self.may_block:
+            await self.app.shared.sleep(seconds)
+        elif seconds:
+            time.sleep(seconds)
+
+    async def in_thread(self, function: Callable[..., T], *args: object) -> T:
+        """For what takes long: everybody else goes on meanwhile, unless this stands inside of another command."""
+        return await self.app.shared.in_thread(function, *args) if self.may_block else function(*args)
 
     def closed(self) -> None:
         """The connection has ended: undo what was only for its time."""
@@ -213,7 +320,7 @@ class Session:
                 await shared.wait_unpaused()
         finally:
             shared.blocked -= 1
-        reply = self._call(command, argv)
+        reply = self._carry_out(command, argv)
         return await reply if isinstance(reply, Awaitable) else reply
 
     def _call(self, command: Command, argv: list[bytes]) -> Reply | Awaitable[Reply]:
@@ -234,8 +341,11 @@ class Session:
         try:
             reply = await later
         except Exception as error:
-            return self._fail(command, argv, start, error)
-        self._count(command, argv, start)
+            reply = self._fail(command, argv, start, error)
+        else:
+            self._count(command, argv, start)
+        if self.may_block:  # else it stands inside of another command, which is not over
+            self._after()
         return reply
 
     # -- accounts

@@ -369,8 +369,7 @@ def ets_call(session: Session, args: list[bytes]) -> Reply | Awaitable[Reply]:
 
 async def call_later(session: Session, name: str, data: bytes) -> Reply:
     """A long call runs in a thread: all other connections go on."""
-    run = session.app.shared.in_thread
-    done = await run(_core.call, name, data, session.conn.session, session.conn.identity, True)
+    done = await session.in_thread(_core.call, name, data, session.conn.session, session.conn.identity, True)
     return answer(done) if done is not None else call_here(session, name, data)
 
 

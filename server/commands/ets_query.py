@@ -141,7 +141,7 @@ def answer(session: Session, table: Table, spec: Spec, work: Work) -> Reply | Aw
 
 async def _later(session: Session, work: Work) -> Reply:
     try:
-        return await session.app.shared.in_thread(work)
+        return await session.in_thread(work)
     except tsunami.TsunamiError as error:
         raise told(error) from error
 

@@ -184,7 +184,7 @@ async def keys_in_steps(session: Session, pattern: bytes) -> Reply:
     found: list[bytes] = []
     for rows in walk(session.table):
         found += matching(rows, pattern)
-        await session.app.shared.sleep(0)
+        await session.sleep(0)
     return found
 
 

@@ -33,7 +33,7 @@ def time_(session: Session, args: list[bytes]) -> Reply:
          tips="request_policy:all_shards response_policy:agg_min")  # fmt: skip
 def wait(session: Session, args: list[bytes]) -> Reply:
     replicas, limit_ms = integer(args[0]), timeout_ms(args[1])
-    return 0 if replicas <= 0 else wait_in_vain(session, limit_ms)
+    return 0 if replicas <= 0 or not session.may_block else wait_in_vain(session, limit_ms)
 
 
 async def wait_in_vain(session: Session, limit_ms: int) -> int:
@@ -208,7 +208,7 @@ def debug_sleep(session: Session, args: list[bytes]) -> Reply:
 
 
 async def sleep(session: Session, seconds: float) -> Reply:
-    await session.app.shared.sleep(seconds)
+    await session.sleep(seconds)
     return OK
 
 
