@@ -120,6 +120,7 @@ class Conn:
     def buffer_updated(self, nbytes: int, /) -> None: ...
     def run(self, budget_us: int = ..., /) -> int: ...          # parse and run until one of the states above
     def command(self) -> list[bytes]: ...                       # the cold command that stands first
+    def call(self, argv: list[bytes], /) -> bytes | None: ...
     def write(self, reply: object, /) -> None: ...              # encode in this connection's RESP version and append
     def push(self, reply: Push, resp: int = 0, /) -> None: ...   # resp 0: the connection's
     def done(self) -> None: ...                                 # the cold command is answered; go on behind it

@@ -198,7 +198,7 @@ cdef void conn_limit(conn_t* c) noexcept nogil:
 
 # ---- running
 
-cdef void slow_note(conn_t* c, uint64_t us) noexcept nogil:
+cdef void slow_note(conn_t* c, const input_t* q, uint64_t us) noexcept nogil:
     cdef slow_log_t* log = c.slow
     cdef slow_t* s
     cdef size_t i
@@ -208,25 +208,26 @@ cdef void slow_note(conn_t* c, uint64_t us) noexcept nogil:
     memset(s, 0, sizeof(slow_t))
     s.conn = c.id
     s.us = us
-    out_head(&s.request, c'*', c.input.argc)
-    for i in range(c.input.argc):
-        out_bulk(&s.request, input_arg(&c.input, i), c.input.args[i].len)
+    out_head(&s.request, c'*', q.argc)
+    for i in range(q.argc):
+        out_bulk(&s.request, input_arg(q, i), q.args[i].len)
     log.len += 1
 
 cdef inline bint conn_hot(conn_t* c, run_t* r) noexcept nogil:
-    """Run the request that stands first. False: it is a cold one."""
+    """Run the request that stands in r.input. False: it is a cold one."""
     cdef plane_t* p = c.plane
+    cdef const input_t* q = r.input
     cdef hot_t* h
     cdef size_t before = r.out.len
     cdef uint64_t start = 0
-    cdef int index = hot_find(input_arg(&c.input, 0), c.input.args[0].len)
+    cdef int index = hot_find(input_arg(q, 0), q.args[0].len)
     if index < 0 or p.off[index]:
         return False
     h = &hot_commands[index]
-    if c.input.argc < h.least or c.input.argc > h.most or (h.writes and p.hold_writes):
+    if q.argc < h.least or q.argc > h.most or (h.writes and p.hold_writes):
         return False
     r.odd = False
-    if ts_unlikely(c.input.argc > LONG_ARGS):
+    if ts_unlikely(q.argc > LONG_ARGS):
         start = ts_now_ns()
     if h.run(r) != H_DONE:
         r.out.len = before
@@ -234,17 +235,32 @@ cdef inline bint conn_hot(conn_t* c, run_t* r) noexcept nogil:
     if ts_unlikely(start != 0 and p.slow_us >= 0):
         start = (ts_now_ns() - start) // 1000
         if <int64_t>start >= p.slow_us:
-            slow_note(c, start)
-    if ts_unlikely(c.replies != 1):
-        r.out.len = before
-        if c.replies == 2:
-            c.replies = 1
+            slow_note(c, q, start)
     if p.tally[index] == 0:
         p.touched[p.touched_len] = <uint8_t>index
         p.touched_len += 1
     p.tally[index] += 1
     c.last_hot = index
     return True
+
+cdef inline void conn_mute(conn_t* c, out_t* o, size_t before) noexcept nogil:
+    """What has just been written, from `before` on, is a reply: take it back if CLIENT REPLY says so."""
+    if ts_unlikely(c.replies != 1):
+        o.len = before
+        if c.replies == 2:
+            c.replies = 1
+
+cdef inline void conn_runs(conn_t* c, run_t* r, input_t* q, out_t* o) noexcept nogil:
+    """What hot commands of this connection see."""
+    r.plane = c.plane
+    r.input = q
+    r.out = o
+    r.db_index = c.db
+    r.db = c.plane.dbs[c.db]
+    r.session = c.session
+    r.self_row = c.self_row
+    r.resp = c.resp
+    r.named = NULL
 
 cdef inline void scratch_trim(buf_t* b) noexcept nogil:
     """One enormous row does not keep its room."""
@@ -285,6 +301,7 @@ cdef int conn_run(conn_t* c, out_t* o, uint64_t until) noexcept nogil:
     cdef size_t sent = c.sent if o == &c.out else 0
     cdef uint64_t start, n = 0
     cdef size_t ahead = 0       # requests that have been loaded ahead
+    cdef size_t before
     cdef bint far               # the keyspace does not fit the caches
     cdef int st, state
     if c.closing:
@@ -294,15 +311,7 @@ cdef int conn_run(conn_t* c, out_t* o, uint64_t until) noexcept nogil:
     start = ts_now_ns()
     bounds.bulk = c.plane.max_bulk
     bounds.stranger = not c.authenticated
-    r.plane = c.plane
-    r.input = &c.input
-    r.out = o
-    r.db_index = c.db
-    r.db = c.plane.dbs[c.db]
-    r.session = c.session
-    r.self_row = c.self_row
-    r.resp = c.resp
-    r.named = NULL
+    conn_runs(c, &r, &c.input, o)
     far = not only_cold and table_len(r.db) > AHEAD_ROWS
     while True:
         if far and n == ahead and c.input.pos == 0:
@@ -320,10 +329,12 @@ cdef int conn_run(conn_t* c, out_t* o, uint64_t until) noexcept nogil:
                 c.closing = True
                 state = S_CLOSING
             break
+        before = o.len
         if only_cold or not conn_hot(c, &r):
             c.cold = True
             state = S_COLD
             break
+        conn_mute(c, o, before)
         n += 1
         if (n % CLOCK_EVERY == 0 or c.input.argc > LONG_ARGS) and ts_now_ns() >= until:
             input_drop(&c.input)
@@ -736,6 +747,35 @@ cdef class Conn:
         self.c.plane.cold += 1
         input_drop(&self.c.input)
         conn_settle(&self.c)
+
+    def call(self, list argv not None, /):
+        """Run one command by its native implementation: for those inside of another, EXEC or a script.
+
+        Gives the reply as the bytes that would be sent; None, and nothing has happened, if it is for Python. It may
+        change the selected database.
+        """
+        cdef input_t q
+        cdef out_t o
+        cdef run_t r
+        cdef bint hot
+        cdef uint64_t start = ts_now_ns()
+        memset(&o, 0, sizeof(o))
+        if not input_of_argv(&q, argv):
+            return None
+        conn_runs(&self.c, &r, &q, &o)
+        try:
+            with nogil:
+                hot = conn_hot(&self.c, &r)
+                named_release(&r)
+                call_rest(&self.c.plane.call)
+                self.c.db = r.db_index
+                plane_account(self.c.plane, ts_now_ns() - start, 1 if hot else 0)
+            if not hot or o.failed:
+                return None
+            return PyBytes_FromStringAndSize(o.data, <Py_ssize_t>o.len)
+        finally:
+            free(o.data)
+            input_of_argv_free(&q)
 
     def write(self, reply, /):
         """Append a reply, in its version of RESP, unless CLIENT REPLY forbids it. TypeError: as encode()."""

@@ -21,3 +21,13 @@ cdef extern from "lock.h" nogil:
     void ts_lock_acquire(ts_lock_t* lock) noexcept
     void ts_lock_release(ts_lock_t* lock) noexcept
     void ts_lock_yield(ts_lock_t* lock) noexcept
+    bint ts_lock_acquire_ungated(ts_lock_t* lock) noexcept
+    void ts_gate_wait(ts_lock_t* lock) noexcept
+    bint ts_gate_mine() noexcept
+    void ts_gate_enter() noexcept
+    bint ts_gate_close(ts_lock_t* lock) noexcept
+    void ts_gate_open(ts_lock_t* lock) noexcept
+    bint ts_gate_leave() noexcept
+    void ts_gate_end() noexcept
+    void* (*ts_gil_leave)() noexcept
+    void (*ts_gil_return)(void* state) noexcept

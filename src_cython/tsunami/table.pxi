@@ -495,14 +495,37 @@ cdef inline stripe_t* table_stripe(const table_t* t, uint64_t hash) noexcept nog
     return &t.stripes[((hash & t.hash_mask) >> 1) >> (63 - t.stripe_bits)]
 
 cdef void lock_all(table_t* t) noexcept nogil:
+    cdef size_t i = 0, n = table_stripes(t)
+    while i < n:
+        if ts_lock_acquire_ungated(&t.stripes[i].lock):
+            i += 1
+            continue
+        stripes_free(t, i)              # nobody waits for a gate while holding a lock
+        ts_gate_wait(&t.stripes[i].lock)
+        i = 0
+
+cdef void lock_both(table_t* a, table_t* b) noexcept nogil:
+    """Two whole tables, a's id the smaller."""
+    cdef size_t i = 0, n = table_stripes(b)
+    lock_all(a)
+    while i < n:
+        if ts_lock_acquire_ungated(&b.stripes[i].lock):
+            i += 1
+            continue
+        stripes_free(b, i)
+        unlock_all(a)
+        ts_gate_wait(&b.stripes[i].lock)
+        lock_all(a)
+        i = 0
+
+cdef void stripes_free(table_t* t, size_t n) noexcept nogil:
+    """Let go of the first n stripes."""
     cdef size_t i
-    for i in range(table_stripes(t)):
-        ts_lock_acquire(&t.stripes[i].lock)
+    for i in range(n):
+        ts_lock_release(&t.stripes[i].lock)
 
 cdef void unlock_all(table_t* t) noexcept nogil:
-    cdef size_t i
-    for i in range(table_stripes(t)):
-        ts_lock_release(&t.stripes[i].lock)
+    stripes_free(t, table_stripes(t))
 
 cdef struct lockee_t:
     uint64_t table_id
@@ -527,8 +550,14 @@ cdef size_t lock_set(lockee_t* set, size_t n) noexcept nogil:
         if m == 0 or set[i].stripe != set[m - 1].stripe:
             set[m] = set[i]
             m += 1
-    for i in range(m):
-        ts_lock_acquire(&set[i].stripe.lock)
+    i = 0
+    while i < m:
+        if ts_lock_acquire_ungated(&set[i].stripe.lock):
+            i += 1
+            continue
+        unlock_set(set, i)              # nobody waits for a gate while holding a lock
+        ts_gate_wait(&set[i].stripe.lock)
+        i = 0
     return m
 
 cdef void unlock_set(lockee_t* set, size_t n) noexcept nogil:

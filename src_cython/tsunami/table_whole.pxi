@@ -275,8 +275,7 @@ cdef int table_swap(table_t* a, table_t* b) noexcept nogil:
         return ST_OK
     if a.methods != b.methods or a.stripe_bits != b.stripe_bits or a.keypos != b.keypos or a.hash_mask != b.hash_mask:
         return ST_TABLE_TYPE
-    lock_all(first)
-    lock_all(second)
+    lock_both(first, second)
     if not (a.stripes[0].alive and b.stripes[0].alive):
         unlock_all(second)
         unlock_all(first)
