@@ -34,13 +34,14 @@ WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
 class View:
     """One attempt at an atomic step over keyspaces. `table` is the database that the session has selected."""
 
-    __slots__ = ("_erases", "_puts", "_reads", "table")
+    __slots__ = ("_erases", "_puts", "_reads", "_touched", "table")
 
     def __init__(self, table: Table) -> None:
         self.table = table
         self._reads: dict[tuple[int, bytes], tuple[Table, bytes, Row | None, int | None]] = {}
         self._puts: dict[tuple[int, bytes], tuple[Table, Row, int | None]] = {}
         self._erases: dict[tuple[int, bytes], tuple[Table, bytes]] = {}
+        self._touched: list[tuple[Table, bytes]] = []
 
     # -- reading
 
@@ -88,6 +89,10 @@ class View:
         row = self.entry(key)[0]
         assert row is not None
         self.put_row(row, deadline)
+
+    def touch(self, key: bytes, table: Table | None = None) -> None:
+        """The key's value has changed, although its row has not."""
+        self._touched.append((self.table if table is None else table, key))
 
     # -- the end
 
@@ -138,13 +143,6 @@ def as_text(value: object) -> bytes | None:
     if type(value) is int:
         return int_text(value).encode()
     return repr(value).encode() if type(value) is float else None
-
-
-def type_of(row: Row | None) -> str:
-    """What TYPE answers: `string`, `none`, or Tsunami's own `term` for what is no string."""
-    if row is None:
-        return "none"
-    return "string" if len(row) == 2 and as_text(row[1]) is not None else "term"
 
 
 def walk(table: Table, count: int = 1024) -> Iterator[list[Row]]:

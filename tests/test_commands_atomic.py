@@ -15,7 +15,8 @@ from _support import effort
 import tsunami
 from tsunami import _core
 from tsunami_server.command import CommandError
-from tsunami_server.keyspace import View, atomically, type_of, value_of
+from tsunami_server.keyspace import View, atomically, value_of
+from tsunami_server.values import kind_of
 
 pytestmark = pytest.mark.threads
 
@@ -210,7 +211,7 @@ def test_a_view_of_one_key_commits_without_asking(table: tsunami.Table) -> None:
 
 
 def test_rows_of_other_shapes_are_no_strings() -> None:
-    assert [type_of(row) for row in (None, (b"k", b"v"), (b"k",), (b"k", 1, 2), (b"k", ()))] == [
+    assert [kind_of(row) for row in (None, (b"k", b"v"), (b"k",), (b"k", 1, 2), (b"k", ()))] == [
         "none",
         "string",
         "term",

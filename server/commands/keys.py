@@ -7,12 +7,14 @@ meanwhile may or may not be.
 import re
 
 from tsunami import Table, _core, keyspace
+from tsunami._core import Collection
 from tsunami._wire import OK, Simple
 from tsunami_server.arguments import SYNTAX, database, int64, integer
 from tsunami_server.command import CommandError, Reply, command
 from tsunami_server.glob import compile_glob, is_everything
-from tsunami_server.keyspace import View, atomically, bytes_of_key, type_of, walk
+from tsunami_server.keyspace import View, atomically, bytes_of_key, walk
 from tsunami_server.session import Session
+from tsunami_server.values import kind_of, opened
 
 NO_SUCH_KEY = "ERR no such key"
 SAME_OBJECT = "ERR source and destination objects are the same"
@@ -86,7 +88,7 @@ def touch(session: Session, args: list[bytes]) -> Reply:
     summary="What a key holds: `string`, `none`, or `term` for a value of a Python program that is no string.",
 )  # fmt: skip
 def type_(session: Session, args: list[bytes]) -> Reply:
-    return Simple(type_of(View(session.table).entry(args[0])[0]))
+    return Simple(kind_of(View(session.table).entry(args[0])[0]))
 
 
 # ---- renaming and copying
@@ -125,6 +127,8 @@ def copy_step(view: View, source: bytes, target: bytes, home: Table, *, replace:
     row, deadline = view.entry(source)
     if row is None or (view.exists(target, home) and not replace):
         return 0
+    if not move and len(row) == 2 and type(row[1]) is Collection:
+        row = (target, opened(row).copy().term())
     view.put_row((target, *row[1:]), deadline, home)
     if move:
         view.erase(source)
@@ -231,7 +235,7 @@ def scan(session: Session, args: list[bytes]) -> Reply:
             raise CommandError(SYNTAX)
     cursor, rows = _core.scan(session.table, cursor, min(count, MAX_SCAN))
     if kind is not None:
-        rows = [row for row in rows if type_of(row) == kind]
+        rows = [row for row in rows if kind_of(row) == kind]
     return [b"%d" % cursor, matching(rows, pattern)]
 
 

@@ -11,6 +11,7 @@ from tsunami_server.commands.info import dataset_bytes, resident_bytes
 from tsunami_server.keyspace import View, as_text
 from tsunami_server.session import NO_REPLY, Session
 from tsunami_server.shared import SlowEntry
+from tsunami_server.values import KINDS, kind_of, opened
 
 ADMIN = "admin noscript loading stale"
 
@@ -92,6 +93,9 @@ def stored(session: Session, key: bytes) -> tuple[bytes | None] | None:
 @command("OBJECT ENCODING key", "readonly", group="generic", since="2.2.3", keys="2 RO", tips="nondeterministic_output",
          summary="How a value is stored, in Redis's words.")  # fmt: skip
 def object_encoding(session: Session, args: list[bytes]) -> Reply:
+    row, _ = View(session.table).entry(args[0])
+    if row is not None and kind_of(row) in KINDS:
+        return opened(row).encoding(session.setting).encode()
     found = stored(session, args[0])
     return None if found is None else encoding_of(found[0])
 

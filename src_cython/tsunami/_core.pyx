@@ -33,6 +33,7 @@ include "etf.pxi"
 include "core_match.pxi"
 include "core.pxi"
 include "core_gate.pxi"   # a thread alone with some keys for a while
+include "core_collection.pxi"
 include "core_wavl.pxi"
 include "call.pxi"
 include "tabfile.pxi"

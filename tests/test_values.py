@@ -1,0 +1,117 @@
+"""Values with parts: opened and stored by a Step, small and large, as both doors see them."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tsunami import Table, keyspace
+from tsunami._core import Collection
+from tsunami_server.command import CommandError
+from tsunami_server.values import Hash, Step, kind_of, read
+
+LIMITS = {"hash-max-listpack-entries": 4, "hash-max-listpack-value": 8}
+
+
+class Sessionlike:
+    """What a Step asks of a session."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+
+    def setting(self, name: str) -> int:
+        return LIMITS[name]
+
+
+@pytest.fixture
+def session() -> Iterator[Sessionlike]:
+    table = keyspace(0)
+    table.delete_all_objects()
+    yield Sessionlike(table)
+    table.delete_all_objects()
+    table.check()
+
+
+def put(session: Sessionlike, key: bytes, **fields: str) -> None:
+    with Step(session, key) as step:  # type: ignore[arg-type]
+        value = step.change(key, Hash)
+        for field, text in fields.items():
+            value.set(field.encode(), text.encode())
+
+
+def test_a_small_value_is_a_term_in_the_row(session: Sessionlike) -> None:
+    put(session, b"h", a="1", b="2")
+    put(session, b"h", b="3")
+    assert session.table.lookup("h") == [(b"h", {b"a": b"1", b"b": b"3"})]
+
+
+def test_it_grows_into_tables_and_stays_there(session: Sessionlike) -> None:
+    put(session, b"h", a="1", b="2", c="3", d="4")
+    assert type(session.table["h"][1]) is dict
+    put(session, b"h", e="5")
+    large = session.table["h"][1]
+    assert type(large) is Collection
+    assert large.copy() == {b"a": b"1", b"b": b"2", b"c": b"3", b"d": b"4", b"e": b"5"}
+    with Step(session, b"h") as step:  # type: ignore[arg-type]
+        value = step.change(b"h", Hash)
+        assert value.remove(b"a")
+        assert not value.remove(b"a")
+    assert session.table["h"][1] is large
+    assert len(large) == 4
+
+
+def test_a_long_part_makes_it_large(session: Sessionlike) -> None:
+    put(session, b"h", a="12345678")
+    assert type(session.table["h"][1]) is dict
+    put(session, b"h", b="123456789")
+    assert type(session.table["h"][1]) is Collection
+
+
+def test_an_empty_value_takes_its_key_along(session: Sessionlike) -> None:
+    put(session, b"h", a="1")
+    with Step(session, b"h") as step:  # type: ignore[arg-type]
+        step.change(b"h", Hash).remove(b"a")
+    assert session.table.lookup("h") == []
+    with Step(session, b"h") as step:  # type: ignore[arg-type]
+        step.change(b"h", Hash)
+    assert session.table.lookup("h") == []
+
+
+def test_what_raises_stores_nothing(session: Sessionlike) -> None:
+    put(session, b"h", a="1")
+    with pytest.raises(ZeroDivisionError), Step(session, b"h") as step:  # type: ignore[arg-type]
+        step.change(b"h", Hash).set(b"a", b"2")
+        1 / 0
+    assert session.table["h"][1] == {b"a": b"1"}
+
+
+def test_what_python_wrote_stays_what_it_was(session: Sessionlike) -> None:
+    session.table.insert(("user:1", {"name": "alice", "age": 30}))
+    value = read(session, b"user:1", Hash)  # type: ignore[arg-type]
+    assert value is not None
+    assert (value.get(b"name"), value.get(b"age"), value.get(b"x")) == (b"alice", b"30", None)
+    put(session, b"user:1", city="Oslo")
+    [(_, seen)] = session.table.lookup("user:1")
+    assert seen == {"name": "alice", "age": 30, b"city": b"Oslo"}
+
+
+def test_the_wrong_kind_is_refused(session: Sessionlike) -> None:
+    session.table.insert([("s", "text"), ("l", ["a"])])
+    for key in (b"s", b"l"):
+        with pytest.raises(CommandError, match="WRONGTYPE"):
+            read(session, key, Hash)  # type: ignore[arg-type]
+        with pytest.raises(CommandError, match="WRONGTYPE"), Step(session, key) as step:  # type: ignore[arg-type]
+            step.change(key, Hash)
+    assert session.table["s"] == ("s", "text")
+
+
+@pytest.mark.parametrize(
+    ("row", "kind"),
+    [
+        (None, "none"), (("k", b"x"), "string"), (("k", 5), "string"), (("k", {}), "hash"), (("k", {1}), "set"),
+        (("k", [b"a"]), "list"), (("k", [(b"a", 1.0)]), "zset"), (("k", ("stream",)), "stream"),
+        (("k", ("x",)), "term"),
+        (("k", 1, 2), "term"), (("k",), "term"), (("k", None), "term"),
+    ],
+)  # fmt: skip
+def test_kinds(row: tuple[object, ...] | None, kind: str) -> None:
+    assert kind_of(row) == kind
