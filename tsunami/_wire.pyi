@@ -4,7 +4,7 @@ Import from `tsunami_server`, not from here.
 """
 
 import selectors
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final, Self, final
 
 from _typeshed import FileDescriptorLike
@@ -78,6 +78,8 @@ class Plane:
     auth_required: bool           # new connections start unauthenticated
     hold_writes: bool             # CLIENT PAUSE WRITE: every command that may write goes cold
     hold_all: bool                # CLIENT PAUSE ALL / MONITOR: every command goes cold
+    monitored: bool               # MONITOR: all commands are cold
+    spreads: bool                 # count how often hot commands took how long
     slow_us: int                  # SLOWLOG threshold for hot commands; -1: none
     def disable(self, name: str) -> None: ...       # this command is always cold; KeyError if it is not hot
     def enable(self, name: str) -> None: ...
@@ -89,6 +91,9 @@ class Plane:
     # commands, connections, bytes_in, bytes_out, keyspace_hits, keyspace_misses, ...
     def counters(self) -> dict[str, int]: ...
     def command_stats(self) -> dict[str, tuple[int, int]]: ...  # hot commands: name -> (calls, microseconds)
+    def command_spreads(self) -> dict[str, dict[int, int]]: ...  # hot commands: name -> {counter of a time: calls}
+    def reset_spreads(self, names: Collection[str] | None = ..., /) -> None: ...
+    def limit_memory(self, limit: int, evicts: bool, denyoom: Iterable[str], /) -> None: ...  # bytes; 0: none
     def reset_stats(self) -> None: ...
 
 @final

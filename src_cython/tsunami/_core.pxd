@@ -147,6 +147,7 @@ cdef size_t table_len(table_t* t) noexcept nogil
 cdef size_t table_keypos(table_t* t) noexcept nogil                              # 0-based
 cdef bint table_is_bag(table_t* t) noexcept nogil                                # bag or duplicate_bag
 cdef size_t table_memory(table_t* t) noexcept nogil
+cdef uint64_t memory_used() noexcept nogil              # of all tables; exact while memory_meter is on
 cdef void table_prefetch(table_t* t, const probe_t* key) noexcept nogil          # start loading the key's bucket
 # start loading its row; the bucket should be there by then
 cdef void table_prefetch_row(table_t* t, const probe_t* key) noexcept nogil

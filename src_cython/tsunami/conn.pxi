@@ -29,8 +29,10 @@ cdef extern from *:
         clock_gettime(CLOCK_MONOTONIC, &t);
         return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
     }
+    static inline uint32_t ts_log2(uint64_t n) { return 63 - (uint32_t)__builtin_clzll(n | 1); }
     """
     uint64_t ts_now_ns() noexcept nogil
+    uint32_t ts_log2(uint64_t n) noexcept nogil
 
 cdef enum state_t:
     S_NEED_DATA = 0
@@ -45,6 +47,8 @@ cdef enum:
     CLOCK_EVERY = 32            # commands between two looks at the clock
     LONG_ARGS = 64              # a command with more arguments is timed by itself: only those can be slow
     SLOW_KEPT = 128
+    SPREAD_BITS = 5             # of a time that its counter tells: 3 % is told exactly
+    SPREAD = 36 << 5            # counters: up to 2^40 ns
 
 NEED_DATA = S_NEED_DATA
 COLD = S_COLD
@@ -223,6 +227,8 @@ cdef inline bint conn_hot(conn_t* c, run_t* r) noexcept nogil:
     cdef int index = hot_find(input_arg(q, 0), q.args[0].len)
     if index < 0 or p.off[index]:
         return False
+    if ts_unlikely(p.max_memory != 0 and (p.evicts or p.denyoom[index]) and memory_used() > p.max_memory):
+        return False
     h = &hot_commands[index]
     if q.argc < h.least or q.argc > h.most or (h.writes and p.hold_writes):
         return False
@@ -267,9 +273,32 @@ cdef inline void scratch_trim(buf_t* b) noexcept nogil:
     if ts_unlikely(b.cap > SCRATCH_BYTES):
         buf_free(b)
 
+cdef inline uint32_t spread_at(uint64_t ns) noexcept nogil:
+    """The counter of a time: its leading bits, after all those of fewer bits."""
+    cdef uint32_t e = ts_log2(ns)
+    if e < SPREAD_BITS:
+        return <uint32_t>ns
+    if e >= 40:
+        return SPREAD - 1
+    return ((e - SPREAD_BITS + 1) << SPREAD_BITS) + (<uint32_t>(ns >> (e - SPREAD_BITS)) & ((1 << SPREAD_BITS) - 1))
+
+cdef void plane_spread(plane_t* p, uint64_t each) noexcept nogil:
+    """The commands of a batch took `each` ns."""
+    cdef uint32_t i, k, at = spread_at(each)
+    for i in range(p.touched_len):
+        k = p.touched[i]
+        if p.spread[k] == NULL:
+            p.spread[k] = <uint64_t*>malloc(SPREAD * sizeof(uint64_t))
+            if p.spread[k] == NULL:
+                continue
+            memset(p.spread[k], 0, SPREAD * sizeof(uint64_t))
+        p.spread[k][at] += p.tally[k]
+
 cdef void plane_account(plane_t* p, uint64_t nanos, uint64_t total) noexcept nogil:
     """Spread the time of a batch over the commands that ran in it."""
     cdef uint32_t i, k
+    if p.spreads and total:
+        plane_spread(p, nanos // total)
     for i in range(p.touched_len):
         k = p.touched[i]
         p.calls[k] += p.tally[k]
@@ -291,7 +320,7 @@ cdef void conn_refuse(conn_t* c, out_t* o, int st) noexcept nogil:
 
 cdef inline bint conn_only_cold(const conn_t* c) noexcept nogil:
     """A threshold of less than a millisecond wants each command timed by itself."""
-    return c.all_cold or not c.authenticated or c.plane.hold_all or 0 <= c.plane.slow_us < 1000
+    return c.all_cold or not c.authenticated or c.plane.hold_all or c.plane.monitored or 0 <= c.plane.slow_us < 1000
 
 cdef int conn_run(conn_t* c, out_t* o, uint64_t until) noexcept nogil:
     """Answer what has come, into `o`, until a state is reached that is not ours to leave. `until`: ts_now_ns()."""
@@ -386,6 +415,7 @@ cdef class Plane:
         self.p.soft_query = 64 * 1024 * 1024
         self.p.soft_output = 1024 * 1024
         self.p.slow_us = 10_000
+        self.p.spreads = True
         self.room = bytearray(SHARED_BYTES)
         self.room_view = memoryview(self.room)
         self.p.shared_in = <char*>malloc(SHARED_BYTES + SLACK)
@@ -397,6 +427,8 @@ cdef class Plane:
         buf_free(&self.p.row)
         buf_free(&self.p.copy)
         call_close(&self.p.call)
+        for i in range(HOT_MAX):
+            free(self.p.spread[i])
         free(self.p.shared_in)
         free(self.p.shared_out.data)
         for i in range(self.slow.len):
@@ -467,6 +499,32 @@ cdef class Plane:
         self.p.hold_all = value
 
     @property
+    def monitored(self):
+        """Are all commands Python's, because somebody reads along?"""
+        return self.p.monitored
+
+    @monitored.setter
+    def monitored(self, bint value):
+        self.p.monitored = value
+
+    @property
+    def spreads(self):
+        """Is counted how often hot commands took how long?"""
+        return self.p.spreads
+
+    @spreads.setter
+    def spreads(self, bint value):
+        self.p.spreads = value
+
+    def limit_memory(self, uint64_t limit, bint evicts, denyoom, /):
+        """Above `limit` bytes (0: none) leave to Python the commands of these names, or all if it evicts then."""
+        memset(self.p.denyoom, 0, sizeof(self.p.denyoom))
+        for name in denyoom:
+            self.p.denyoom[self._index(name)] = True
+        self.p.evicts = evicts
+        self.p.max_memory = limit
+
+    @property
     def slow_us(self):
         return self.p.slow_us
 
@@ -531,6 +589,26 @@ cdef class Plane:
             for i in range(hot_len)
             if self.p.calls[i]
         }
+
+    def command_spreads(self):
+        """Give for each hot command how often it took how long: {counter: calls}.
+
+        Counter n stands for n ns up to 31, and from there on for times of one length in bits with the same five bits
+        behind the first: see spread_at. The time of a batch is spread over the commands that ran in it.
+        """
+        found = {}
+        for i in range(hot_len):
+            if self.p.spread[i] != NULL:
+                found[hot_commands[i].name.decode()] = {
+                    at: self.p.spread[i][at] for at in range(SPREAD) if self.p.spread[i][at]
+                }
+        return found
+
+    def reset_spreads(self, names=None, /):
+        """Forget how long these commands took, or all."""
+        for i in range(hot_len):
+            if self.p.spread[i] != NULL and (names is None or hot_commands[i].name.decode() in names):
+                memset(self.p.spread[i], 0, SPREAD * sizeof(uint64_t))
 
     def reset_stats(self):
         """Begin to count anew."""

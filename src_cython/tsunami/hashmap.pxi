@@ -133,12 +133,14 @@ cdef int side_open(side_t* s, uint32_t bits) noexcept nogil:
     if s.slots == NULL:
         return ST_NO_MEMORY
     s.bits = bits
+    held_add(side_bytes(bits))
     return ST_OK
 
 cdef inline size_t side_spent(const side_t* s) noexcept nogil:
     return side_bytes(s.bits) if s.slots != NULL and s.slots != nothing else 0
 
 cdef void side_close(side_t* s) noexcept nogil:
+    held_sub(side_spent(s))
     if s.slots != nothing:
         slots_give(s.slots, side_bytes(s.bits))
     s.slots = NULL

@@ -21,7 +21,7 @@ from tsunami._core cimport (
     ST_ABSENT, ST_EXISTS, ST_OK, ST_STOP,
     atom_text, buf_append, buf_free, buf_init, buf_t, call_close, call_open, call_rest, call_run, call_t, cell_t,
     clock_ms,
-    kind_t, probe_binary, probe_int, probe_t,
+    kind_t, memory_used, probe_binary, probe_int, probe_t,
     row_add_binary, row_add_int, row_add_term, row_arity, row_begin, row_bytes, row_cell, row_deadline, row_edit_t,
     row_end, row_of_packed, row_sink_t,
     table_allows,
@@ -54,6 +54,11 @@ cdef struct plane_t:
     bint auth_required
     bint hold_writes
     bint hold_all
+    bint monitored              # somebody reads along: all commands are Python's
+    uint64_t max_memory         # above it commands that need memory are Python's, and all if it evicts; 0: no limit
+    bint evicts
+    bint denyoom[HOT_MAX]
+    bint spreads                # how long commands took is counted in `spread`
     int64_t slow_us
     # -- figures
     uint64_t commands           # hot and cold
@@ -66,6 +71,7 @@ cdef struct plane_t:
     uint64_t calls[HOT_MAX]
     uint64_t nanos[HOT_MAX]
     bint off[HOT_MAX]           # this command is always cold
+    uint64_t* spread[HOT_MAX]   # SPREAD counters, once the command has run: how often it took how long
     # -- of the batch under way: how often each command ran
     uint32_t tally[HOT_MAX]
     uint8_t touched[HOT_MAX]

@@ -16,7 +16,11 @@
 #    so taking looks at one page.
 # 2. An empty page goes back to the pool, but for the last of its class.
 # 3. A cell that was given back heads the page's list of free cells: its first word holds the offset of the next.
-# 4. spent is what the stripe holds, to the byte: pages whole, malloc blocks with malloc's own header.
+# 4. spent is what the stripe holds, to the byte: pages whole, malloc blocks with malloc's own header. idle is what of
+#    its pages no row takes up. So spent - idle is what the rows and the stripe's blocks need.
+# 5. `held` is what all tables hold together: it changes with whatever is taken from the system or given back, and pages
+#    are few. `idle_held` is the sum of idle over the metered slabs, and changes with every row; so slabs are metered
+#    only where there is a limit to keep (memory_meter in core.pxi).
 
 cdef extern from "chunk.h" nogil:
     enum:
@@ -46,6 +50,8 @@ cdef struct page_t:
 cdef struct slab_t:
     page_t* heads[CLASSES]
     size_t spent
+    uint64_t idle           # read without the lock, as a figure
+    bint metered            # idle counts in idle_held
 
 cdef struct chunk_t:
     chunk_t* next           # chunks with free pages
@@ -61,6 +67,9 @@ cdef struct pool_t:
 
 cdef pool_t pool
 cdef bint knob_slab = SLAB_DEFAULT
+cdef uint64_t held = 0
+cdef uint64_t idle_held = 0
+cdef uint32_t metering = 0          # new slabs are metered
 
 # words -> class, and back. Exact up to 20 words; above, the sizes that divide a page well.
 cdef uint8_t class_of[CLASS_MAX + 1]
@@ -81,6 +90,25 @@ cdef void slab_setup() noexcept:
         c += 1
 
 slab_setup()
+
+
+cdef inline void held_add(size_t n) noexcept nogil:
+    counter_add(&held, n)
+
+cdef inline void held_sub(size_t n) noexcept nogil:
+    counter_add(&held, <uint64_t>0 - n)
+
+cdef inline void slab_idle(slab_t* s, uint64_t n) noexcept nogil:
+    """So much more of the pages is idle; modulo 2^64."""
+    counter_bump(&s.idle, n)
+    if ts_unlikely(s.metered):
+        counter_add(&idle_held, n)
+
+cdef void slab_meter(slab_t* s) noexcept nogil:
+    """Count this slab in idle_held from now on. Under the stripe's lock."""
+    if not s.metered:
+        s.metered = True
+        counter_add(&idle_held, s.idle)
 
 
 cdef page_t* pool_take() noexcept nogil:
@@ -178,6 +206,8 @@ cdef uint64_t* slab_page(slab_t* s, size_t cls) noexcept nogil:
     p.bump = PAGE_HEAD + p.words * 8
     p.free = 0
     s.spent += PAGE_BYTES
+    held_add(PAGE_BYTES)
+    slab_idle(s, PAGE_BYTES - p.words * 8)
     ring_insert(&s.heads[cls], p)
     s.heads[cls] = p
     return <uint64_t*>(<char*>p + PAGE_HEAD)
@@ -192,6 +222,7 @@ cdef inline uint64_t* slab_take(slab_t* s, size_t words) noexcept nogil:
         cell = <uint64_t*>malloc(words * 8)
         if cell != NULL:
             s.spent += block_bytes(words * 8)
+            held_add(block_bytes(words * 8))
         return cell
     cls = class_of[words]
     p = s.heads[cls]
@@ -204,6 +235,7 @@ cdef inline uint64_t* slab_take(slab_t* s, size_t words) noexcept nogil:
         cell = <uint64_t*>(<char*>p + p.bump)
         p.bump += p.words * 8
     p.live += 1
+    slab_idle(s, <uint64_t>0 - p.words * 8)
     if page_full(p):
         s.heads[cls] = p.next           # a ring: full pages come to stand behind those with room
     return cell
@@ -215,6 +247,7 @@ cdef inline void slab_give(slab_t* s, uint64_t* cell, size_t words) noexcept nog
     cdef bint was_full
     if words > CLASS_MAX or not knob_slab:
         s.spent -= block_bytes(words * 8)
+        held_sub(block_bytes(words * 8))
         free(cell)
         return
     p = <page_t*>(<uintptr_t>cell & ~<uintptr_t>(PAGE_BYTES - 1))
@@ -226,8 +259,12 @@ cdef inline void slab_give(slab_t* s, uint64_t* cell, size_t words) noexcept nog
     if p.live == 0 and p.next != p:
         ring_remove(&s.heads[cls], p)
         s.spent -= PAGE_BYTES
+        held_sub(PAGE_BYTES)
+        slab_idle(s, <uint64_t>p.words * 8 - PAGE_BYTES)
         pool_give(p)
-    elif was_full:
+        return
+    slab_idle(s, p.words * 8)
+    if was_full:
         ring_remove(&s.heads[cls], p)
         ring_insert(&s.heads[cls], p)
         s.heads[cls] = p
@@ -238,6 +275,7 @@ cdef void slab_drop(slab_t* s) noexcept nogil:
     cdef page_t* p
     cdef page_t* following
     cdef page_t* last
+    slab_idle(s, <uint64_t>0 - s.idle)
     for i in range(CLASSES):
         p = s.heads[i]
         if p == NULL:
@@ -247,6 +285,7 @@ cdef void slab_drop(slab_t* s) noexcept nogil:
             following = p.next
             pool_give(p)
             s.spent -= PAGE_BYTES
+            held_sub(PAGE_BYTES)
             if p == last:
                 break
             p = following
@@ -256,7 +295,7 @@ cdef void slab_drop(slab_t* s) noexcept nogil:
 cdef str slab_check(slab_t* s, size_t rows_expected, bint exact):
     """None, or which invariant is broken. Under the stripe's lock."""
     cdef page_t* p
-    cdef size_t live = 0, n, off
+    cdef size_t live = 0, n, off, idle = 0
     cdef bint seen_full
     for i in range(CLASSES):
         p = s.heads[i]
@@ -280,9 +319,12 @@ cdef str slab_check(slab_t* s, size_t rows_expected, bint exact):
             elif seen_full:
                 return f"class {i}: a page with room stands behind a full one"
             live += p.live
+            idle += PAGE_BYTES - <size_t>p.live * p.words * 8
             p = p.next
             if p == s.heads[i]:
                 break
+    if idle != s.idle:
+        return f"{idle} bytes of the pages are idle, {s.idle} counted"
     if exact and live != rows_expected:
         return f"{live} live cells for {rows_expected} rows"
     return None

@@ -218,6 +218,72 @@ cdef inline size_t row_words(const uint64_t* row) noexcept nogil:
 cdef inline uint64_t* row_stamp_word(uint64_t* row) noexcept nogil:
     return row + header_words(row[0])
 
+# The stamp word: the time of the last access in s, and above it how often the row was used of late, as Redis counts it:
+#
+#      63        48         40        32                          0
+#     | minutes    | 0      | counter  | seconds since 1970        |
+#
+# The counter grows by chance, the more slowly the higher it stands (1 / ((counter - 5) * factor + 1)), and loses one
+# for each `decay` minutes since `minutes`, the time when that was last looked at. Where nobody asks for it it is not
+# kept.
+
+cdef enum:
+    USE_FRESH = 5               # the counter of a new row: it is not the first to be evicted
+
+cdef uint32_t knob_quiet = 0            # accesses leave no stamps: a client that must not touch what it looks at
+cdef uint32_t knob_use = 0              # the counters are kept
+cdef uint64_t knob_use_factor = 10
+cdef uint64_t knob_use_decay = 1        # minutes; 0: the counters do not fall
+cdef uint64_t dice = 0x9E3779B97F4A7C15u
+
+cdef inline uint32_t use_minutes() noexcept nogil:
+    return (clock_stamp() // 60) & 0xFFFF
+
+cdef inline uint32_t use_fresh() noexcept nogil:
+    return use_minutes() << 16 | USE_FRESH if ts_unlikely(flag_load(&knob_use) != 0) else 0
+
+cdef inline uint32_t row_use(uint64_t* row) noexcept nogil:
+    return <uint32_t>(row_stamp_word(row)[0] >> 32)
+
+cdef uint32_t use_decayed(uint32_t use) noexcept nogil:
+    """The counter as it stands now."""
+    cdef uint32_t counter = use & 0xFF
+    cdef uint64_t decay = counter_load(&knob_use_decay)
+    cdef uint64_t fall = ((use_minutes() - (use >> 16)) & 0xFFFF) // decay if decay else 0
+    return counter - <uint32_t>fall if fall < counter else 0
+
+cdef uint32_t use_again(uint32_t use) noexcept nogil:
+    """After one more access."""
+    cdef uint32_t counter = use_decayed(use)
+    cdef uint64_t odds = 1, chance
+    if counter > USE_FRESH:
+        odds += (counter - USE_FRESH) * counter_load(&knob_use_factor)
+    chance = counter_load(&dice)
+    chance ^= chance << 13
+    chance ^= chance >> 7
+    chance ^= chance << 17
+    counter_store(&dice, chance)
+    if counter < 255 and (chance >> 11) % odds == 0:
+        counter += 1
+    return use_minutes() << 16 | counter
+
+cdef void row_touch_odd(uint64_t* row) noexcept nogil:
+    cdef uint64_t* word = row_stamp_word(row)
+    if flag_load(&knob_quiet):
+        return
+    word[0] = clock_stamp() | <uint64_t>use_again(<uint32_t>(word[0] >> 32)) << 32
+
+cdef inline void row_touch(uint64_t* row) noexcept nogil:
+    """A stamped row is read or about to be written."""
+    if ts_unlikely(flag_load(&knob_use) | flag_load(&knob_quiet)):
+        row_touch_odd(row)
+    else:
+        (<uint32_t*>row_stamp_word(row))[0] = clock_stamp()
+
+cdef inline void row_use_keep(uint64_t* row, uint32_t use) noexcept nogil:
+    """The row has taken another's place."""
+    (<uint32_t*>row_stamp_word(row))[1] = use
+
 cdef inline bint row_expired(const uint64_t* row) noexcept nogil:
     return ts_unlikely((row[0] & ROW_EXPIRES) != 0) and timer_deadline(row) <= clock_ms()
 
@@ -366,6 +432,7 @@ cdef int objects_widen(objects_t* o) noexcept nogil:
     o.free = room + cap
     o.trash = room + 2 * <size_t>cap
     o.cap = cap
+    held_add(block_bytes(<size_t>cap * 3 * sizeof(uint32_t)) - o.spent)
     o.spent = block_bytes(<size_t>cap * 3 * sizeof(uint32_t))
     return ST_OK
 
@@ -416,6 +483,7 @@ cdef void object_vacate(objects_t* o, uint32_t slot) noexcept nogil:
         free(o.refs)
         o.refs = o.free = o.trash = NULL
         o.used = o.cap = o.free_len = 0
+        held_sub(o.spent)
         o.spent = 0
     ts_lock_release(&o.lock)
 
@@ -438,6 +506,7 @@ cdef void stripe_reset(stripe_t* s) noexcept nogil:
     lock."""
     map_reset(&s.map)
     memset(&s.slab, 0, sizeof(slab_t))
+    s.slab.metered = flag_load(&metering) != 0
     counter_store(&s.rows, 0)
     counter_store(&s.timed, 0)
     s.special = 0
@@ -456,6 +525,9 @@ cdef void stripe_assume(stripe_t* s, const stripe_t* other) noexcept nogil:
     s.graves = other.graves
     s.grove = other.grove
 
+cdef inline size_t table_struct_bytes(const table_t* t) noexcept nogil:
+    return block_bytes(sizeof(table_t)) + block_bytes(table_stripes(t) * sizeof(stripe_t))
+
 cdef table_t* table_open(const methods_t* methods, uint32_t keypos, uint32_t stripe_bits) noexcept nogil:
     cdef table_t* t = <table_t*>calloc(1, sizeof(table_t))
     cdef size_t i
@@ -470,6 +542,7 @@ cdef table_t* table_open(const methods_t* methods, uint32_t keypos, uint32_t str
     t.methods = methods
     t.keypos = keypos
     t.stripe_bits = stripe_bits
+    held_add(table_struct_bytes(t))
     t.alive = 1
     t.hash_mask = ~<uint64_t>0 if knob_hash_bits >= 64 else ~(~<uint64_t>0 >> knob_hash_bits)
     for i in range(<size_t>1 << stripe_bits):
@@ -483,6 +556,7 @@ cdef void table_retain(table_t* t) noexcept nogil:
 cdef void table_release(table_t* t) noexcept nogil:
     if refs_drop(&t.refs):
         table_drop(t)
+        held_sub(table_struct_bytes(t) + t.objects.spent)
         free(t.objects.refs)
         free(t.stripes)
         free(t.name)

@@ -41,11 +41,13 @@ cdef void* stripe_block(stripe_t* s, size_t n) noexcept nogil:
     cdef void* p = calloc(1, n)
     if p != NULL:
         s.slab.spent += block_bytes(n)
+        held_add(block_bytes(n))
     return p
 
 cdef void stripe_unblock(stripe_t* s, void* p, size_t n) noexcept nogil:
     if p != NULL:
         s.slab.spent -= block_bytes(n)
+        held_sub(block_bytes(n))
         free(p)
 
 cdef inline uint64_t row_hash(const uint64_t* row) noexcept nogil:
@@ -383,7 +385,7 @@ cdef int hash_get(table_t* t, const probe_t* p, row_sink_t sink, void* ctx) noex
         if slot != NULL:
             if t.stamped:
                 row = slot_row(slot[0])
-                (<uint32_t*>row_stamp_word(row))[0] = clock_stamp()
+                row_touch(row)
             sink_slot(slot[0], sink, ctx)
             st = ST_OK
     ts_lock_release(&s.lock)
@@ -432,6 +434,7 @@ cdef int set_put(table_t* t, const uint64_t* row, uint64_t deadline) noexcept no
     cdef probe_t p
     cdef stripe_t* s
     cdef uint64_t h
+    cdef uint64_t* slot
     cdef int st
     row_probe(row, t.keypos, &p)
     s = table_stripe(t, p.hash)
@@ -441,7 +444,10 @@ cdef int set_put(table_t* t, const uint64_t* row, uint64_t deadline) noexcept no
         st = ST_GONE
     else:
         h = map_local(&s.map, p.hash)
-        st = set_store(t, s, &p, h, map_find(&s.map, &p, h), row, deadline)
+        slot = map_find(&s.map, &p, h)
+        if ts_unlikely(flag_load(&knob_use) != 0) and slot != NULL and t.stamped:
+            row_touch(slot_pointer(slot[0]))
+        st = set_store(t, s, &p, h, slot, row, deadline)
     ts_lock_release(&s.lock)
     return st
 
@@ -587,7 +593,7 @@ cdef int set_update(table_t* t, const probe_t* p, row_edit_t edit, void* ctx) no
             old = slot_pointer(slot[0])
             deadline = row_deadline(old)
             if t.stamped:
-                (<uint32_t*>row_stamp_word(old))[0] = clock_stamp()
+                row_touch(old)
         before = deadline
         st = edit(ctx, old, &out, &deadline)
         if st == ST_OK:

@@ -24,7 +24,7 @@ cdef inline void row_fill(
     head = (term[0] & ~(EXTENT_MASK | ROW_EXPIRES | ROW_STAMP)) | words
     if t.stamped:
         head |= ROW_STAMP
-        row[term_words] = clock_stamp()
+        row[term_words] = clock_stamp() | <uint64_t>use_fresh() << 32
     if deadline != 0:
         head |= ROW_EXPIRES
         row[words - 3] = deadline
@@ -41,6 +41,7 @@ cdef inline int stripe_wheel(stripe_t* s) noexcept nogil:
         if s.wheel == NULL:
             return ST_NO_MEMORY
         s.slab.spent += block_bytes(sizeof(wheel_t))
+        held_add(block_bytes(sizeof(wheel_t)))
     return ST_OK
 
 cdef uint64_t* row_make(table_t* t, stripe_t* s, const uint64_t* term, uint64_t deadline) noexcept nogil:
@@ -76,12 +77,16 @@ cdef inline uint64_t* row_renew(
     cdef size_t term_words = row_bytes(term) // 8
     cdef size_t words = term_words + (1 if t.stamped else 0) + (TRAILER_WORDS if deadline != 0 else 0)
     cdef uint64_t* row
+    cdef uint32_t use = row_use(old) if t.stamped else 0
     if words == row_words(old) and not ((old[0] | term[0]) & (HAS_OBJECT | ROW_EXPIRES)) and deadline == 0:
         if row_special(old):
             s.special -= 1
         row_fill(t, s, old, words, term, term_words, 0)
-        return old
-    row = row_make(t, s, term, deadline)
-    if row != NULL:
-        row_drop(t, s, old)
+        row = old
+    else:
+        row = row_make(t, s, term, deadline)
+        if row != NULL:
+            row_drop(t, s, old)
+    if t.stamped and row != NULL:
+        row_use_keep(row, use)
     return row

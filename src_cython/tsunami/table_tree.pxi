@@ -38,6 +38,7 @@ cdef grove_t* grove_open(table_t* t, stripe_t* s) noexcept nogil:
         arena_open(&g.arena)
         tree_open(&g.tree, &g.arena, t.keypos)
         s.grove = g
+        held_add(block_bytes(sizeof(grove_t)))
     return g
 
 cdef inline uint32_t grove_find(stripe_t* s, const form_t* form) noexcept nogil:
@@ -98,6 +99,7 @@ cdef inline void grove_wither(stripe_t* s) noexcept nogil:
     cdef grove_t* g = s.grove
     if g != NULL and g.felled == NULL and tree_count(&g.tree) == 0:
         arena_close(&g.arena)
+        held_sub(block_bytes(sizeof(grove_t)))
         free(g)
         s.grove = NULL
 
@@ -129,6 +131,7 @@ cdef void grove_saw(table_t* t) noexcept nogil:
         if more and tree_fell(&f.tree, SAW, saw_row, &saw) == 0:
             s.grove.felled = f.next
             done = f
+            held_sub(block_bytes(sizeof(felled_t)))
             grove_wither(s)
         ts_lock_release(&s.lock)
         free(done)
@@ -153,6 +156,7 @@ cdef int ordered_erase_span(table_t* t, const span_t* span, size_t* erased) noex
         f.next = s.grove.felled
         s.grove.felled = f
         f = NULL
+        held_add(block_bytes(sizeof(felled_t)))
     ts_lock_release(&s.lock)
     free(f)
     if erased[0] != 0:
@@ -835,10 +839,12 @@ cdef void ordered_release(table_t* t, stripe_t* s) noexcept nogil:
         g.felled = f.next
         if s.special != 0 or not knob_slab:
             tree_fell(&f.tree, <size_t>-1, saw_row, &saw)
+        held_sub(block_bytes(sizeof(felled_t)))
         free(f)
     if s.special != 0 or not knob_slab:
         tree_fell(&g.tree, <size_t>-1, saw_row, &saw)
     arena_close(&g.arena)
+    held_sub(block_bytes(sizeof(grove_t)))
     free(g)
     s.grove = NULL
 

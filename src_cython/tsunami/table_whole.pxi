@@ -15,7 +15,9 @@ cdef void stripe_free(table_t* t, stripe_t* s) noexcept nogil:
     """Free what was taken out of a stripe. No lock is needed: nobody else knows of it."""
     t.methods.release(t, s)
     slab_drop(&s.slab)
-    free(s.wheel)
+    if s.wheel != NULL:
+        held_sub(block_bytes(sizeof(wheel_t)))
+        free(s.wheel)
 
 cdef int stripes_empty(table_t* t, bint dead) noexcept nogil:
     """Empty the table in one step; with `dead`, for ever."""
@@ -59,6 +61,22 @@ cdef size_t table_memory(table_t* t) noexcept nogil:
         n += t.stripes[i].slab.spent + t.methods.spent(&t.stripes[i])
         ts_lock_release(&t.stripes[i].lock)
     return n
+
+cdef uint64_t table_idle(table_t* t) noexcept nogil:
+    """Bytes of the pages that no row takes up, as a figure."""
+    cdef size_t i
+    cdef uint64_t n = 0
+    for i in range(table_stripes(t)):
+        n += counter_load(&t.stripes[i].slab.idle)
+    return n
+
+cdef void table_meter(table_t* t) noexcept nogil:
+    """Count what is idle in `idle_held` from now on."""
+    cdef size_t i
+    for i in range(table_stripes(t)):
+        ts_lock_acquire(&t.stripes[i].lock)
+        slab_meter(&t.stripes[i].slab)
+        ts_lock_release(&t.stripes[i].lock)
 
 cdef uint32_t slot_bits_now(table_t* t) noexcept nogil:
     """As many slots as there are about four rows each: a slot is a range of hashes."""

@@ -88,6 +88,7 @@ cdef void chunk_give(arena_t* a, size_t i) noexcept nogil:
         slots_give(a.hot[i], nodes * sizeof(hot_t))
     slots_give(a.row[i], cold_bytes(nodes))
     a.spent -= nodes * NODE_BYTES
+    held_sub(nodes * NODE_BYTES)
 
 
 cdef void arena_close(arena_t* a) noexcept nogil:
@@ -97,6 +98,7 @@ cdef void arena_close(arena_t* a) noexcept nogil:
     for i in range(arena_chunks(a)):
         chunk_give(a, i)
     if a.table_cap:
+        held_sub(3 * block_bytes(a.table_cap * sizeof(void*)))
         free(a.hot)
         free(a.row)
         free(a.size)
@@ -130,6 +132,7 @@ cdef int arena_widen(arena_t* a) noexcept nogil:
         free(a.row)
         free(a.size)
         a.spent -= 3 * block_bytes(a.table_cap * sizeof(void*))
+        held_sub(3 * block_bytes(a.table_cap * sizeof(void*)))
     elif chunks == 0:
         hot[0] = &_none_hot         # node 0 can be read throughout
         row[0] = &_none_row
@@ -139,6 +142,7 @@ cdef int arena_widen(arena_t* a) noexcept nogil:
     a.size = size
     a.table_cap = <uint32_t>cap
     a.spent += 3 * block_bytes(cap * sizeof(void*))
+    held_add(3 * block_bytes(cap * sizeof(void*)))
     return ST_OK
 
 
@@ -170,6 +174,7 @@ cdef int chunk_take(arena_t* a, size_t i, size_t nodes) noexcept nogil:
     a.row[i] = <uint64_t**>cold
     a.size[i] = <uint32_t*>(cold + nodes * sizeof(void*))
     a.spent += nodes * NODE_BYTES
+    held_add(nodes * NODE_BYTES)
     return ST_OK
 
 
