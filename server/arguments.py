@@ -6,6 +6,7 @@ What it is not: lenient. `int(b" +1_0 ")` is 10 in Python; here only the one can
 integer, so that what INCR accepts is what GET shows.
 """
 
+import math
 import re
 from fractions import Fraction
 
@@ -50,6 +51,19 @@ def database(data: bytes, databases: int) -> int:
     return index
 
 
+def within(data: bytes, least: int, most: int, message: str | None = None) -> int:
+    """An integer between two bounds. With a message, that is said of whatever is none."""
+    value = integer(data, message or NOT_INTEGER)
+    if not least <= value <= most:
+        raise CommandError(message or f"ERR value is out of range, value must between {least} and {most}")
+    return value
+
+
+def positive(data: bytes, message: str = "ERR value is out of range, must be positive") -> int:
+    """Not negative, as Redis means it."""
+    return within(data, 0, INT64_MAX, message)
+
+
 def timeout_ms(data: bytes) -> int:
     value = integer(data, "ERR timeout is not an integer or out of range")
     if value < 0:
@@ -67,6 +81,49 @@ def expiry_ms(data: bytes, unit: int, now_ms: int, relative: bool, name: str) ->
     if value > INT64_MAX:
         raise error
     return value
+
+
+# ---- doubles
+
+_SPACES = b" \t\n\v\f\r"
+
+
+def double(data: bytes, message: str = NOT_FLOAT) -> float:
+    """strtod as Redis uses it for scores: the whole word, no spaces, no NaN, nothing that overflows or underflows."""
+    value = _strtod(data)
+    if value is None or (value in (math.inf, -math.inf) and not _INFINITE.fullmatch(data)) or _underflows(data, value):
+        raise CommandError(message)
+    return value
+
+
+def bound(data: bytes, message: str) -> float:
+    """strtod as Redis uses it for the ends of a range: an empty word is 0, spaces may stand before it, what
+    overflows is infinite, and nobody looks behind a zero byte.
+    """
+    data = data.partition(b"\0")[0]
+    value = _strtod(data.lstrip(_SPACES)) if data else 0.0
+    if value is None:
+        raise CommandError(message)
+    return value
+
+
+def _strtod(data: bytes) -> float | None:
+    if _DECIMAL.fullmatch(data) or _INFINITE.fullmatch(data):
+        return float(data)
+    match = _HEX.fullmatch(data)
+    if not match or not (match[2] or match[3]):
+        return None
+    try:
+        return float.fromhex(data.decode())
+    except OverflowError:
+        return -math.inf if match[1] == b"-" else math.inf
+
+
+def _underflows(data: bytes, value: float) -> bool:
+    """Is it 0 although something else was written?"""
+    digits = data.lower()
+    mantissa = digits.partition(b"p")[0].replace(b"0x", b"") if b"x" in digits else digits.partition(b"e")[0]
+    return value == 0 and bool(mantissa.strip(b"+-0."))
 
 
 # ---- long doubles

@@ -69,16 +69,28 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class KeySpec:
-    """Keys stand at `first`, first + step, ... up to `last`; negative: from the end. 0 is the command's name."""
+    """Keys stand at `first`, first + step, ... up to `last`; negative: from the end. 0 is the command's name.
+
+    `counted`: at `first` stands how many keys there are, and they behind it.
+    """
 
     first: int
     last: int
     step: int
     flags: tuple[str, ...]
+    counted: bool = False
 
     def positions(self, argc: int) -> range:
         last = self.last if self.last >= 0 else argc + self.last
         return range(self.first, min(last, argc - 1) + 1, self.step)
+
+    def find(self, argv: Sequence[bytes]) -> range:
+        """Where the keys of a call stand. A number of keys that cannot be is none."""
+        if not self.counted:
+            return self.positions(len(argv))
+        word = argv[self.first] if self.first < len(argv) else b""
+        count = int(word) if word.isdigit() and len(word) < 10 else 0
+        return range(self.first + 1, self.first + 1 + count) if self.first + count < len(argv) else range(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +123,15 @@ class Command:
     @property
     def keys(self) -> tuple[int, int, int]:
         """First and last key and the step between them, as one range; zeros if there are none."""
-        if not self.key_specs:
-            return 0, 0, 0
-        return self.key_specs[0].first, self.key_specs[-1].last, self.key_specs[0].step
+        ranges = [spec for spec in self.key_specs if not spec.counted]
+        return (ranges[0].first, ranges[-1].last, ranges[0].step) if ranges else (0, 0, 0)
 
     def find_keys(self, argv: list[bytes]) -> list[tuple[bytes, tuple[str, ...]]]:
         """The keys of a call, each with what the command does to it."""
         found = []
         for spec in self.key_specs:
             flags = self.key_flags(argv) if self.key_flags else spec.flags
-            found += [(argv[i], flags) for i in spec.positions(len(argv))]
+            found += [(argv[i], flags) for i in spec.find(argv)]
         return found
 
 
@@ -278,8 +289,12 @@ def categories_of(flags: Sequence[str], explicit: Sequence[str]) -> tuple[str, .
 
 
 def parse_key_spec(text: str) -> KeySpec:
-    """`1 RO access`, `1..-1 RO`, `1..-1/2 OW update`: where keys stand, and what is done to them."""
+    """`1 RO access`, `1..-1 RO`, `1..-1/2 OW update`, `2# RW` (their number stands at 2): where keys stand, and what is
+    done to them.
+    """
     place, *flags = text.split()
+    if place.endswith("#"):
+        return KeySpec(int(place[:-1]), 0, 1, tuple(flags), counted=True)
     span, _, step = place.partition("/")
     first, _, last = span.partition("..")
     return KeySpec(int(first), int(last or first), int(step or 1), tuple(flags))

@@ -74,9 +74,11 @@ def test_command_info_is_that_of_redis(redis: Client, name: str) -> None:
     assert set(theirs[2]) == set(record.flags)
     assert set(theirs[6]) == set(record.categories)
     assert [flat_map(spec)["flags"] for spec in theirs[8]] == [list(spec.flags) for spec in record.key_specs]
-    ranges = [[0 if spec.last > 0 else spec.last, spec.step] for spec in record.key_specs]
     assert [flat_map(flat_map(flat_map(spec)["find_keys"])["spec"]) for spec in theirs[8]] == [
-        {"lastkey": last, "keystep": step, "limit": 0} for last, step in ranges
+        {"keynumidx": 0, "firstkey": 1, "keystep": spec.step}
+        if spec.counted
+        else {"lastkey": 0 if spec.last > 0 else spec.last, "keystep": spec.step, "limit": 0}
+        for spec in record.key_specs
     ]
 
 
@@ -178,6 +180,17 @@ def test_a_synopsis_is_read_as_a_tree() -> None:
 )
 def test_key_positions(text: str, argc: int, positions: list[int]) -> None:
     assert list(parse_key_spec(text).positions(argc)) == positions
+
+
+@pytest.mark.parametrize(
+    ("call", "positions"),
+    [
+        ("Z 2 a b WEIGHTS", [2, 3]), ("Z 1 a", [2]), ("Z 0 a", []), ("Z 3 a b", []), ("Z", []), ("Z -1 a", []),
+        ("Z x a", []), ("Z 99999999999999999999 a", []),
+    ],
+)  # fmt: skip
+def test_key_positions_behind_their_number(call: str, positions: list[int]) -> None:
+    assert list(parse_key_spec("1# RO").find(call.encode().split())) == positions
 
 
 def test_help_tells_every_subcommand_once() -> None:

@@ -44,10 +44,12 @@ def describe(record: Command) -> list[object]:
 
 def describe_keys(spec: KeySpec) -> dict[str, object]:
     last = spec.last if spec.last < 0 else spec.last - spec.first
+    span = {"type": "range", "spec": {"lastkey": last, "keystep": spec.step, "limit": 0}}
+    counted = {"type": "keynum", "spec": {"keynumidx": 0, "firstkey": 1, "keystep": spec.step}}
     return {
         "flags": simple_set(spec.flags),
         "begin_search": {"type": "index", "spec": {"index": spec.first}},
-        "find_keys": {"type": "range", "spec": {"lastkey": last, "keystep": spec.step, "limit": 0}},
+        "find_keys": counted if spec.counted else span,
     }
 
 
@@ -166,7 +168,10 @@ def keys_of(argv: list[bytes]) -> list[tuple[bytes, tuple[str, ...]]]:
         raise CommandError("ERR The command has no key arguments")
     if not record.accepts(len(argv)):
         raise CommandError("ERR Invalid number of arguments specified for command")
-    return record.find_keys(argv)
+    found = record.find_keys(argv)
+    if not found and "no_mandatory_keys" not in record.flags:
+        raise CommandError("ERR Invalid arguments specified for command")
+    return found
 
 
 @command("COMMAND GETKEYS command (arg) ...", FLAGS, group="server", since="2.8.13", arity=-4, acl="connection",
