@@ -29,8 +29,11 @@ from typing import Final
 from tsunami import _wire, keyspace
 from tsunami_server import commands  # noqa: F401  fills the registry
 from tsunami_server.config import Config
+from tsunami_server.notifications import Notifications
+from tsunami_server.pubsub import Messages
 from tsunami_server.session import Session
 from tsunami_server.shared import Shared
+from tsunami_server.tracking import Tracking
 from tsunami_server.transport import Client, NativeTransport, StreamTransport, is_loopback
 
 log = logging.getLogger("tsunami")
@@ -64,6 +67,10 @@ class App:
         self.config = config
         self.plane = selector.plane if selector is not None else new_plane()
         self.shared = Shared()
+        self.shared.messages = Messages(self.deliver)
+        self.shared.notifications = Notifications(self.shared.messages)
+        self.shared.tracking = Tracking(self.shared.messages, self.shared.sessions, self._watch_key, self._soon)
+        self.hears_of_expiry = False
         self.clients: dict[int, Client] = {}  # by session id
         self.selector = selector
         self.active_expire = True
@@ -181,6 +188,45 @@ class App:
             session.push_transfers()
             client.send()
 
+    def deliver(self, conns: list[_wire.Conn], push: _wire.Push, /) -> None:
+        """Append a message to the output of many, and send it; it is spelled once for each version of RESP."""
+        if self.selector is not None:
+            conns = self.selector.push_all(conns, push)
+        else:
+            self.plane.push_all(conns, push)
+        for conn in conns:
+            client = self.clients.get(conn.id)
+            if client is not None:
+                client.send()
+
+    def watch_changes(self) -> None:
+        """Who wants to hear of changes has changed: which commands have to run in Python now?"""
+        shared, tracking = self.shared, self.shared.tracking
+        shared.set_writes_cold(self.plane, "notify", shared.notifications.of_writes)
+        shared.set_writes_cold(self.plane, "tracking", tracking.active)
+        self.plane.reads_cold = shared.notifications.wants("m")
+        self.hears_of_expiry = bool(shared.notifications.on) or tracking.active
+
+    def sweep(self) -> None:
+        """Erase what is due, and tell those who want to hear of it."""
+        keys: list[tuple[int, bytes]] = []
+        erased, late_ms, _ = self.plane.expire(self.now_ms(), EXPIRE_BUDGET, keys)
+        self._note_expired(erased, late_ms, keys)
+
+    def _note_expired(self, erased: int, late_ms: int, keys: list[tuple[int, bytes]] | None) -> None:
+        self.expired_keys += erased
+        self.expire_late_ms = max(self.expire_late_ms, late_ms)
+        for db, key in keys or ():
+            self.shared.tracking.touched(key)
+            self.shared.notifications.notify("x", "expired", key, db)
+
+    def _watch_key(self, key: bytes, on: bool) -> None:
+        """A key is tracked, or no more."""
+
+    def _soon(self, call: Callable[[], None]) -> None:
+        if self._loop is not None:
+            self._loop.call_soon(call)
+
     # ---- what transports ask (transport.Host)
 
     @property
@@ -205,6 +251,8 @@ class App:
         return session
 
     def closed(self, client: Client, /) -> None:
+        if client.conn.overrun:
+            self._note_overrun(client)
         self.clients.pop(client.session.id, None)
         self._over_since.pop(client.session.id, None)
 
@@ -229,9 +277,9 @@ class App:
         """Erase what is due; often while there are rows with a deadline, at once again while there is more to erase."""
         if not self.active_expire:
             return EXPIRE_LOOK_S
-        erased, late_ms, left = self.plane.expire(self.now_ms(), EXPIRE_BUDGET)
-        self.expired_keys += erased
-        self.expire_late_ms = max(self.expire_late_ms, late_ms)
+        keys: list[tuple[int, bytes]] | None = [] if self.hears_of_expiry else None
+        erased, late_ms, left = self.plane.expire(self.now_ms(), EXPIRE_BUDGET, keys)
+        self._note_expired(erased, late_ms, keys)
         if erased >= EXPIRE_BUDGET:
             return 0
         return EXPIRE_EVERY_S if left else EXPIRE_LOOK_S
@@ -239,18 +287,23 @@ class App:
     def _watch(self) -> float:
         """Idle clients, clients that do not read, slow hot commands."""
         now_ms, timeout_ms = self.now_ms(), self.config.integer("timeout") * 1000
-        _, soft, seconds = self.config.output_limit("normal")
+        limits = {name: self.config.output_limit(name)[1:] for name in ("normal", "pubsub")}
         for client in list(self.clients.values()):
-            if timeout_ms and client.task is None and now_ms - client.conn.active_ms > timeout_ms:
+            soft, seconds = limits[client.session.client_class]
+            if timeout_ms and not client.conn.subscribed and client.task is None and now_ms - client.conn.active_ms > timeout_ms:
                 client.end()
             elif soft and seconds and self._over_for(client, soft) >= seconds:
-                log.warning("client %d closed: its output limit", client.session.id)
+                self._note_overrun(client)
                 client.end()
         for conn_id, usec, argv in self.plane.take_slow():
             session = self.shared.sessions.get(conn_id)
             if session is not None:
                 self.shared.note_slow(argv, usec, now_ms, session, self.config.integer("slowlog-max-len"))
         return 1 / self.config.integer("hz")
+
+    def _note_overrun(self, client: Client) -> None:
+        self.shared.overruns += 1
+        log.warning("client %d closed: it did not read, and its output limit is reached", client.session.id)
 
     def _over_for(self, client: Client, soft: int) -> float:
         """For how many seconds the client's unsent output has been above the soft limit."""
@@ -270,8 +323,11 @@ class App:
         plane.soft_query = config.integer("client-query-mark")
         plane.soft_output = config.integer("client-output-mark")
         plane.hard_output = config.output_limit("normal")[0]
+        plane.hard_messages = config.output_limit("pubsub")[0]
         plane.auth_required = bool(config.text("requirepass"))
         plane.slow_us = config.integer("slowlog-log-slower-than")
+        self.shared.notifications.configure(config.text("notify-keyspace-events"))
+        self.watch_changes()
         if "loglevel" in changed:
             log.setLevel(LEVELS[config.text("loglevel")])
 

@@ -35,8 +35,10 @@ from typing import Protocol, TypeVar
 import tsunami
 from tsunami import Table, _core, _wire, keyspace
 from tsunami_server.command import Command, CommandError, Reply, registry, wrong_number
+from tsunami_server.pubsub import Subscriptions
 from tsunami_server.shared import Shared
 from tsunami_server.terms import reply_of
+from tsunami_server.tracking import Options
 
 log = logging.getLogger("tsunami")
 T = TypeVar("T")
@@ -54,6 +56,15 @@ ATTACK = (
     "likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Tsunami instance. "
     "Connection from %s aborted."
 )
+
+# What a RESP2 connection may say while its replies can be messages as well.
+WHILE_SUBSCRIBED = frozenset(
+    ["ping", "quit", "reset", "subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe"]
+)
+# Commands that write, and look a key up as readers do before: how many of their keys.
+WRITES_THAT_LOOK_UP = {"getex": 1, "getdel": 1, "getset": 1, "copy": 1}
+# Events of commands that make a key anew even if there was one.
+ALWAYS_NEW = frozenset(["rename_to", "copy_to", "move_to", "restore"])
 
 # How a connection is told that a table has become its own: the push, or None if it cannot be told.
 Transfer = Callable[["Session", Table, tsunami.Session | None, _core.Packed], _wire.Push | None]
@@ -106,6 +117,11 @@ class Host(Protocol):
     def now_ms(self) -> int: ...
     def now_us(self) -> int: ...
     def close_client(self, session: "Session", /) -> None: ...
+    def deliver(self, conns: list[_wire.Conn], push: _wire.Push, /) -> None: ...  # append to all, and send
+    def watch_changes(self) -> None: ...  # who wants to hear of changes has changed
+    @property
+    def hears_of_expiry(self) -> bool: ...  # does anybody?
+    def sweep(self) -> None: ...  # erase what is due, now
     def transferred(self, session: "Session", /) -> None: ...  # called from any thread: a message waits in its holder
     def shutdown(self) -> None: ...
 
@@ -129,6 +145,10 @@ class Session:
         self.command_name = ""  # of the last cold command, as CLIENT LIST shows it
         self.may_block = True  # False inside of EXEC and scripts
         self._cold_for: set[str] = set()  # why all commands come here
+        self.subscriptions = Subscriptions()
+        self.tracking: Options | None = None  # how it hears of changes to keys
+        self._told: list[_wire.Push] = []  # to be written behind the reply
+        self._missing: set[bytes] | None = None  # keys of the command that were not there before it, if that is told
         self._holder: tsunami.Session | None = None
         self.identity = b""  # what ETS.HELLO said, in Erlang's external term format
         self.spell_transfer: Transfer = plain_transfer
@@ -178,6 +198,37 @@ class Session:
 
         The key is one of the selected database, unless told otherwise.
         """
+        notifications = self.app.shared.notifications
+        if not notifications.on:
+            return
+        home = self.conn.db
+        where = home if db is None else db
+        if self._missing is not None and (event in ALWAYS_NEW or (where == home and key in self._missing)):
+            self._missing.discard(key)
+            notifications.notify("n", "new", key, where)
+        notifications.notify(kind, event, key, where)
+
+    @property
+    def client_class(self) -> str:
+        """Which output limits hold for it, and as what CLIENT LIST and CLIENT KILL know it."""
+        return "pubsub" if self.conn.subscribed else "normal"
+
+    def tell(self, push: _wire.Push, /) -> None:
+        """A message that no request asked for: now, or behind the reply of the command that runs and caused it."""
+        if self.app.shared.messages.acting is self:
+            self._told.append(push)
+        else:
+            self.app.deliver([self.conn], push)
+
+    def tell_later(self, push: _wire.Push, /) -> None:
+        self._told.append(push)
+
+    def replied(self) -> None:
+        """The reply is written: now what was caused to be told meanwhile."""
+        while self._told:
+            told, self._told = self._told, []
+            for push in told:
+                self.conn.push(push)
 
     # -- dispatch
 
@@ -242,13 +293,36 @@ class Session:
 
     def only_subscribed(self, command: Command) -> str | None:
         """What stands against it on a RESP2 connection that has subscribed to something."""
-        return None
+        if not self.conn.subscribed or self.conn.resp > 2 or command.name in WHILE_SUBSCRIBED:
+            return None
+        return (
+            f"ERR Can't execute '{command.name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
+            "allowed in this context"
+        )
 
     def _carry_out(self, command: Command, argv: list[bytes]) -> Reply | Awaitable[Reply]:
         reply = self._call(command, argv)
         if not isinstance(reply, Awaitable):
             self._after()
         return reply
+
+    def _before(self, command: Command, argv: list[bytes]) -> None:
+        """What somebody wants to know before a command runs: of what is due, of what is read, and what is not there."""
+        shared = self.app.shared
+        specs = command.key_specs
+        if self.app.hears_of_expiry and (self.app.active_expire or specs):
+            self.app.sweep()
+        if not specs:
+            return
+        if self.tracking is not None and self.tracking.remembers and "readonly" in command.flags:
+            keys = [key for key, flags in command.find_keys(argv) if "NOT_KEY" not in flags]
+            shared.tracking.remember(self, keys, self.setting("tracking-table-max-keys"))
+        if shared.notifications.wants("n") and command.is_write:
+            self._missing = {key for key, _ in command.find_keys(argv) if _core.entry(self.table, key) is None}
+        if shared.notifications.wants("m") and (not command.is_write or command.name in WRITES_THAT_LOOK_UP):
+            for key, flags in command.find_keys(argv)[: WRITES_THAT_LOOK_UP.get(command.name)]:
+                if "NOT_KEY" not in flags and _core.entry(self.table, key) is None:
+                    self.notify("m", "keymiss", key)
 
     def _after(self) -> None:
         """A command has ended, with all that stood inside of it: serve whoever waited for what it has changed."""
@@ -276,9 +350,17 @@ class Session:
 
     def closed(self) -> None:
         """The connection has ended: undo what was only for its time."""
+        self.stop_listening()
         self.end_holder()
         self.app.shared.sessions.pop(self.conn.id, None)
         self._closed.set()
+
+    def stop_listening(self) -> None:
+        """No messages and no news of keys any more."""
+        self.app.shared.messages.leave(self)
+        if self.tracking is not None:
+            self.app.shared.tracking.switch_off(self)
+            self.app.watch_changes()
 
     def end_holder(self) -> None:
         """Give back what the connection has of tables: fixations, and tables, which go to their heirs or are deleted.
@@ -327,10 +409,19 @@ class Session:
         assert command.handler is not None  # a container alone has an arity of two words at least
         start = time.perf_counter_ns()
         args = argv[2:] if "|" in command.name else argv[1:]
+        messages = self.app.shared.messages
+        outer, messages.acting = messages.acting, self
         try:
+            if self.app.hears_of_expiry or self.tracking is not None:
+                self._before(command, argv)
             reply = _core.act(self._holder, command.handler, self, args)
         except Exception as error:
             return self._fail(command, argv, start, error)
+        finally:
+            messages.acting = outer
+            self._missing = None
+            if self.tracking is not None and self.tracking.caching and outer is None:
+                self._cached(command)
         if isinstance(reply, Awaitable):
             return self._call_later(command, argv, start, reply)
         self._count(command, argv, start)
@@ -347,6 +438,11 @@ class Session:
         if self.may_block:  # else it stands inside of another command, which is not over
             self._after()
         return reply
+
+    def _cached(self, command: Command) -> None:
+        """CLIENT CACHING is for the command behind it; other CLIENTs and a transaction do not count."""
+        if not command.name.startswith("client|"):
+            self.app.shared.tracking.cache_next(self, False)
 
     # -- accounts
 

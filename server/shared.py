@@ -20,7 +20,10 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 if TYPE_CHECKING:
     import tsunami
     from tsunami import _wire
+    from tsunami_server.notifications import Notifications
+    from tsunami_server.pubsub import Messages
     from tsunami_server.session import Session
+    from tsunami_server.tracking import Tracking
 
 PauseMode = Literal["write", "all"]
 T = TypeVar("T")
@@ -54,6 +57,11 @@ class Shared:
     sessions: "dict[int, Session]" = field(default_factory=dict)
     holders: "dict[int, Session]" = field(default_factory=dict)  # those that are somebody to the tables, by that id
     identities: "dict[bytes, Session]" = field(default_factory=dict)  # those that said ETS.HELLO, by what they said
+    messages: "Messages" = field(init=False)  # these three are the app's to make: they send
+    notifications: "Notifications" = field(init=False)
+    tracking: "Tracking" = field(init=False)
+    writes_cold_for: set[str] = field(default_factory=set)  # why commands that write do not run natively
+    overruns: int = 0  # connections closed because they did not read
     commands: dict[str, CommandCount] = field(default_factory=lambda: defaultdict(CommandCount))
     errors: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     hits: int = 0
@@ -86,6 +94,14 @@ class Shared:
         if due:
             self.attack_s = now_s
         return due
+
+    def set_writes_cold(self, plane: "_wire.Plane", reason: str, on: bool) -> None:
+        """Bring every command that writes to Python, as long as there is any reason for it."""
+        if on:
+            self.writes_cold_for.add(reason)
+        else:
+            self.writes_cold_for.discard(reason)
+        plane.writes_cold = bool(self.writes_cold_for)
 
     # -- statistics
 

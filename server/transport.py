@@ -156,6 +156,7 @@ class Client:
         except Exception:
             log.exception("a reply that has no form in RESP")
             self.conn.write(_wire.Error("ERR internal error"))
+        self.session.replied()
         self.conn.done()
         if self.session.closing:
             self.conn.close()
@@ -331,6 +332,8 @@ class StreamClient(Client, asyncio.BufferedProtocol):
     def send(self) -> None:
         if not self.ended:
             self._send()
+            if self.conn.overrun:
+                self.loop.call_soon(self.end)
 
     def half_close(self) -> None:
         if self.transport.can_write_eof():

@@ -31,6 +31,8 @@ FLOORS: list[set[str]] = [
     {f"tsunami_server.values.{kind}" for kind in ("hash", "set", "zset", "list", "stream")},
     {"tsunami_server.values.step"},
     {"tsunami_server.values"},
+    {"tsunami_server.pubsub"},
+    {"tsunami_server.notifications", "tsunami_server.tracking"},
     {"tsunami_server.shared"},
     {"tsunami_server.session"},
     {"tsunami_server.commands.*"},

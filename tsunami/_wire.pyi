@@ -74,6 +74,9 @@ class Plane:
     max_query: int                # client-query-buffer-limit
     soft_output: int              # above it a connection's commands wait
     hard_output: int              # above it the connection is closed (0: never)
+    hard_messages: int            # the same for those that have subscribed to channels
+    writes_cold: bool             # every command that writes goes to Python
+    reads_cold: bool              # every command that only reads goes to Python
     soft_query: int               # while output stands above soft_output, so much input is still received
     auth_required: bool           # new connections start unauthenticated
     hold_writes: bool             # CLIENT PAUSE WRITE: every command that may write goes cold
@@ -83,8 +86,12 @@ class Plane:
     slow_us: int                  # SLOWLOG threshold for hot commands; -1: none
     def disable(self, name: str) -> None: ...       # this command is always cold; KeyError if it is not hot
     def enable(self, name: str) -> None: ...
-    # rows erased, worst lateness in ms, rows with a deadline left
-    def expire(self, now_ms: int, budget: int = ..., /) -> tuple[int, int, int]: ...
+    # rows erased, worst lateness in ms, rows with a deadline left; (database, key) of each is appended to keys
+    def expire(
+        self, now_ms: int, budget: int = ..., keys: list[tuple[int, bytes]] | None = ..., /
+    ) -> tuple[int, int, int]: ...
+    # a message to many, spelled once for each version of RESP; whoever serves them has to send it
+    def push_all(self, conns: list[Conn], push: Push, /) -> None: ...
     def hot_names(self) -> frozenset[str]: ...      # commands with a native implementation, lower case
     # hot commands of slow_us or more since the last call: conn id, us, argv
     def take_slow(self) -> list[tuple[int, int, list[bytes]]]: ...
@@ -109,6 +116,10 @@ class Conn:
     resp: int                     # 2 or 3
     authenticated: bool           # hot commands run only if so
     all_cold: bool                # MULTI, MONITOR, SUBSCRIBE ...: every command goes to Python
+    subscribed: bool              # to channels: few commands in RESP2 (all are cold), and output limits of its own
+    tracked: bool                 # what it reads is to be noted: every command is cold
+    @property
+    def overrun(self) -> bool: ...                              # closed because of too much unread output
     replies: int                  # CLIENT REPLY: 1 on, 0 off, 2 skip the next
     @property
     # all that has come is answered, but for an incomplete request
@@ -147,6 +158,8 @@ class _Selector:
     def drop(self, fd: int) -> None: ...                        # forget it; the caller closes
     # after done(), write() or close() from Python: run and flush at the next select
     def resume(self, fd: int) -> None: ...
+    # Plane.push_all, sent at the next select(); gives those that are not served here
+    def push_all(self, conns: list[Conn], push: Push, /) -> list[Conn]: ...
     # (fd, COLD): to be answered; (fd, CLOSING): the peer is gone or all is written
     def take(self) -> list[tuple[int, int]]: ...
     def register(self, fileobj: FileDescriptorLike, events: int, data: object = None) -> selectors.SelectorKey: ...

@@ -18,8 +18,10 @@ from tsunami_server.commands import (
     info,
     introspection,
     keys,
+    pubsub,
     server,
     strings,
+    tracking,
 )
 
 __all__ = [
@@ -36,6 +38,8 @@ __all__ = [
     "info",
     "introspection",
     "keys",
+    "pubsub",
     "server",
     "strings",
+    "tracking",
 ]

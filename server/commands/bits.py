@@ -41,7 +41,9 @@ def setbit(session: Session, args: list[bytes]) -> Reply:
         view.put(key, bytes(value), view.deadline(key))
         return bit_of(old, offset)
 
-    return atomically(session.table, step)
+    old = atomically(session.table, step)
+    session.notify("$", "setbit", key)
+    return old
 
 
 @command(

@@ -27,7 +27,11 @@ container("CLIENT", group="connection", since="2.4.0", summary="Commands on clie
 def describe(session: Session) -> str:
     """One line of CLIENT LIST. What Tsunami has no notion of is 0, and so is what it does not measure."""
     conn, now_ms = session.conn, session.app.now_ms()
-    flags = "U" if session.unix else ""
+    options = session.tracking
+    flags = "P" if conn.subscribed else ""
+    if options is not None:
+        flags += "t" + "R" * options.broken + "B" * options.bcast
+    flags += "U" if session.unix else ""
     flags += "e" if session.no_evict else ""
     flags += "T" if session.no_touch else ""
     flags += "c" if session.closing else ""
@@ -41,9 +45,9 @@ def describe(session: Session) -> str:
         "idle": max(now_ms - conn.active_ms, 0) // 1000,
         "flags": flags or "N",
         "db": conn.db,
-        "sub": 0,
-        "psub": 0,
-        "ssub": 0,
+        "sub": len(session.subscriptions.channel),
+        "psub": len(session.subscriptions.pattern),
+        "ssub": len(session.subscriptions.shard),
         "multi": -1,
         "watch": 0,
         "qbuf": conn.query_size(),
@@ -59,7 +63,7 @@ def describe(session: Session) -> str:
         "events": "r",
         "cmd": last_command(session),
         "user": DEFAULT_USER.decode(),
-        "redir": -1,
+        "redir": -1 if options is None else options.redirect,
         "resp": conn.resp,
         "lib-name": session.lib_name.decode(),
         "lib-ver": session.lib_ver.decode(),
@@ -105,7 +109,8 @@ def client_list(session: Session, args: list[bytes]) -> Reply:
     sessions: Iterable[Session] = list(session.app.shared.sessions.values())
     option = args[0].upper() if args else b""
     if option == b"TYPE" and len(args) == 2:
-        sessions = sessions if client_type(args[1]) == "normal" else []
+        kind = client_type(args[1])
+        sessions = [each for each in sessions if each.client_class == kind]
     elif option == b"ID" and len(args) > 1:
         ids = [int64(word) for word in args[1:]]
         if None in ids:
@@ -271,7 +276,7 @@ class Filter:
         age = (asking.app.now_ms() - session.conn.created_ms) // 1000
         return (
             (self.id is None or self.id == session.id)
-            and (self.type is None or self.type == "normal")
+            and (self.type is None or self.type == session.client_class)
             and (self.addr is None or self.addr == session.peer)
             and (self.laddr is None or self.laddr == session.local)
             and (self.max_age is None or age >= self.max_age)

@@ -27,6 +27,8 @@ BAD_NAME = "ERR Client names cannot contain spaces, newlines or special characte
 def ping(session: Session, args: list[bytes]) -> Reply:
     if len(args) > 1:
         raise wrong_number("ping")
+    if session.conn.subscribed and session.conn.resp == 2:  # among messages it looks like one
+        return [b"pong", args[0] if args else b""]
     return args[0] if args else Simple("PONG")
 
 
@@ -50,6 +52,7 @@ def reset(session: Session, args: list[bytes]) -> Reply:
     conn.authenticated = not session.app.config.text("requirepass")
     session.name = b""
     session.no_evict = session.no_touch = False
+    session.stop_listening()
     return Simple("RESET")
 
 

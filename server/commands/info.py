@@ -93,7 +93,8 @@ def clients(session: Session) -> Lines:
             (each.conn.output_size() for each in shared.sessions.values()), default=0
         ),
         "blocked_clients": shared.blocked,
-        "tracking_clients": 0,
+        "tracking_clients": shared.tracking.clients,
+        "pubsub_clients": shared.messages.clients,
         "clients_in_timeout_table": 0,
     }
 
@@ -152,11 +153,16 @@ def stats(session: Session) -> Lines:
         "evicted_clients": 0,
         "keyspace_hits": counters.get("keyspace_hits", 0) + shared.hits,
         "keyspace_misses": counters.get("keyspace_misses", 0) + shared.misses,
-        "pubsub_channels": 0,
-        "pubsub_patterns": 0,
+        "pubsub_channels": len(shared.messages.channels),
+        "pubsub_patterns": len(shared.messages.patterns),
+        "pubsubshard_channels": len(shared.messages.shards),
         "latest_fork_usec": 0,
         "total_forks": 0,
+        "tracking_total_keys": shared.tracking.total_keys,
+        "tracking_total_items": shared.tracking.total_items,
+        "tracking_total_prefixes": shared.tracking.total_prefixes,
         "total_error_replies": sum(shared.errors.values()),
+        "client_output_buffer_limit_disconnections": shared.overruns,
     }
 
 

@@ -31,13 +31,16 @@ def databases(session: Session) -> int:
 
 
 def delete_all(session: Session, keys: list[bytes]) -> int:
-    def step(view: View) -> int:
-        there = {key for key in keys if view.exists(key)}
+    def step(view: View) -> list[bytes]:
+        there = [key for key in dict.fromkeys(keys) if view.exists(key)]
         for key in there:
             view.erase(key)
-        return len(there)
+        return there
 
-    return atomically(session.table, step)
+    there = atomically(session.table, step)
+    for key in there:
+        session.notify("g", "del", key)
+    return len(there)
 
 
 @command(
@@ -112,7 +115,14 @@ def rename_step(view: View, source: bytes, target: bytes, *, only_new: bool) -> 
 )  # fmt: skip
 def rename(session: Session, args: list[bytes]) -> Reply:
     atomically(session.table, lambda view: rename_step(view, args[0], args[1], only_new=False))
+    tell_renamed(session, args)
     return OK
+
+
+def tell_renamed(session: Session, args: list[bytes]) -> None:
+    if args[0] != args[1]:
+        session.notify("g", "rename_from", args[0])
+        session.notify("g", "rename_to", args[1])
 
 
 @command(
@@ -120,7 +130,10 @@ def rename(session: Session, args: list[bytes]) -> Reply:
     summary="Give a key another name if no key has it.",
 )  # fmt: skip
 def renamenx(session: Session, args: list[bytes]) -> Reply:
-    return atomically(session.table, lambda view: rename_step(view, args[0], args[1], only_new=True))
+    done = atomically(session.table, lambda view: rename_step(view, args[0], args[1], only_new=True))
+    if done:
+        tell_renamed(session, args)
+    return done
 
 
 def copy_step(view: View, source: bytes, target: bytes, home: Table, *, replace: bool, move: bool) -> int:
@@ -155,7 +168,10 @@ def copy(session: Session, args: list[bytes]) -> Reply:
     if db == session.conn.db and source == target:
         raise CommandError(SAME_OBJECT)
     home = keyspace(db)
-    return atomically(session.table, lambda view: copy_step(view, source, target, home, replace=replace, move=False))
+    done = atomically(session.table, lambda view: copy_step(view, source, target, home, replace=replace, move=False))
+    if done:
+        session.notify("g", "copy_to", target, db)
+    return done
 
 
 @command(
@@ -167,7 +183,11 @@ def move(session: Session, args: list[bytes]) -> Reply:
     if db == session.conn.db:
         raise CommandError(SAME_OBJECT)
     home = keyspace(db)
-    return atomically(session.table, lambda view: copy_step(view, args[0], args[0], home, replace=False, move=True))
+    done = atomically(session.table, lambda view: copy_step(view, args[0], args[0], home, replace=False, move=True))
+    if done:
+        session.notify("g", "move_from", args[0])
+        session.notify("g", "move_to", args[0], db)
+    return done
 
 
 # ---- all keys

@@ -110,17 +110,33 @@ def set_(session: Session, args: list[bytes]) -> Reply:
     now_ms = session.app.now_ms()
     deadline = options.deadline(now_ms, "set")
 
+    stored = False
+
     def step(view: View) -> Reply:
+        nonlocal stored
+        stored = False
         old = view.get(key) if options.get else None
         if options.condition and view.exists(key) != (options.condition == b"XX"):
             return old
+        stored = True
         if options.until == b"KEEPTTL":
             view.put(key, value, view.deadline(key))
         else:
             put_until(view, now_ms, key, value, deadline)
         return old if options.get else OK
 
-    return atomically(session.table, step)
+    reply = atomically(session.table, step)
+    if stored:
+        tell_set(session, key, deadline, now_ms)
+    return reply
+
+
+def tell_set(session: Session, key: bytes, deadline: int | None, now_ms: int) -> None:
+    session.notify("$", "set", key)
+    if deadline is not None:
+        session.notify("g", "expire", key)
+        if deadline <= now_ms:  # it was never there
+            session.notify("x", "expired", key)
 
 
 @command(
@@ -135,6 +151,7 @@ def set_with_expiry(session: Session, args: list[bytes], unit: int, name: str) -
     now_ms = session.app.now_ms()
     deadline = expiry_ms(args[1], unit, now_ms, True, name)
     atomically(session.table, lambda view: put_until(view, now_ms, args[0], args[2], deadline))
+    tell_set(session, args[0], deadline, now_ms)
     return OK
 
 
@@ -167,6 +184,8 @@ def mset(session: Session, args: list[bytes]) -> Reply:
             view.put(key, value)
 
     atomically(session.table, step)
+    for key, _ in pairs:
+        session.notify("$", "set", key)
     return OK
 
 
@@ -194,7 +213,10 @@ def set_all_if_none(session: Session, pairs: list[tuple[bytes, bytes]]) -> Reply
             view.put(key, value)
         return 1
 
-    return atomically(session.table, step)
+    done = atomically(session.table, step)
+    for key, _ in pairs if done else ():
+        session.notify("$", "set", key)
+    return done
 
 
 # ---- reading
@@ -243,7 +265,9 @@ def getset(session: Session, args: list[bytes]) -> Reply:
         view.put(args[0], args[1])
         return old
 
-    return atomically(session.table, step)
+    old = atomically(session.table, step)
+    session.notify("$", "set", args[0])
+    return old
 
 
 @command(
@@ -257,7 +281,10 @@ def getdel(session: Session, args: list[bytes]) -> Reply:
             view.erase(args[0])
         return old
 
-    return atomically(session.table, step)
+    old = atomically(session.table, step)
+    if old is not None:
+        session.notify("g", "del", args[0])
+    return old
 
 
 @command(
@@ -271,20 +298,30 @@ def getex(session: Session, args: list[bytes]) -> Reply:
     options = Options(args[1:], GETEX_OPTIONS)
     now_ms = session.app.now_ms()
 
+    event = ""
+
     def step(view: View) -> Reply:
+        nonlocal event
+        event = ""
         value = view.get(key)
         if value is None:
             return None
         deadline = options.deadline(now_ms, "getex")
         if options.until == b"PERSIST":
+            event = "persist" if view.deadline(key) is not None else ""
             view.keep_until(key, None)
         elif deadline is not None and deadline <= now_ms:
+            event = "del"
             view.erase(key)
         elif deadline is not None:
+            event = "expire"
             view.keep_until(key, deadline)
         return value
 
-    return atomically(session.table, step)
+    value = atomically(session.table, step)
+    if event:
+        session.notify("g", event, key)
+    return value
 
 
 # ---- counters
@@ -342,7 +379,9 @@ def add(session: Session, key: bytes, increment: int) -> int:
         view.put(key, b"%d" % total, view.deadline(key))
         return total
 
-    return atomically(session.table, step)
+    total = atomically(session.table, step)
+    session.notify("$", "incrby", key)
+    return total
 
 
 @command(
@@ -358,7 +397,9 @@ def incrbyfloat(session: Session, args: list[bytes]) -> Reply:
         view.put(key, total, view.deadline(key))
         return total
 
-    return atomically(session.table, step)
+    total = atomically(session.table, step)
+    session.notify("$", "incrbyfloat", key)
+    return total
 
 
 def sum_of(a: bytes, b: bytes) -> Fraction:
@@ -398,7 +439,9 @@ def append(session: Session, args: list[bytes]) -> Reply:
         view.put(args[0], whole, view.deadline(args[0]))
         return len(whole)
 
-    return atomically(session.table, step)
+    length = atomically(session.table, step)
+    session.notify("$", "append", args[0])
+    return length
 
 
 @command(
@@ -459,4 +502,7 @@ def setrange(session: Session, args: list[bytes]) -> Reply:
         view.put(key, whole, view.deadline(key))
         return len(whole)
 
-    return atomically(session.table, step)
+    length = atomically(session.table, step)
+    if part:
+        session.notify("$", "setrange", key)
+    return length

@@ -153,7 +153,9 @@ cdef void table_prefetch(table_t* t, const probe_t* key) noexcept nogil         
 cdef void table_prefetch_row(table_t* t, const probe_t* key) noexcept nogil
 cdef uint64_t table_volatile(table_t* t) noexcept nogil                          # rows with a deadline
 # Erase what is due at `now` (ms), at most `budget` rows. *lateness: by how many ms the latest of them was late.
-cdef size_t table_expire(table_t* t, uint64_t now, size_t budget, uint64_t* lateness) noexcept nogil
+cdef size_t table_expire(
+    table_t* t, uint64_t now, size_t budget, uint64_t* lateness, row_sink_t sink, void* ctx
+) noexcept nogil
 
 # Named tables. find returns a retained table or NULL; every find needs its release.
 cdef table_t* table_find(const char* name, size_t n) noexcept nogil

@@ -82,6 +82,9 @@ cdef struct conn_t:
     int last_hot                # index of the last command if it was hot, else -1
     bint authenticated
     bint all_cold
+    bint subscribed             # to channels: RESP2 allows few commands then, and output has limits of its own
+    bint tracked                # what it reads is noted: Python does that
+    bint overrun                # it was closed because it had too much unread output
     bint closing
     bint cold                   # a cold command stands first
     bint borrowed               # input.data is the plane's
@@ -196,7 +199,9 @@ cdef void conn_clear(conn_t* c) noexcept nogil:
 
 cdef void conn_limit(conn_t* c) noexcept nogil:
     """Close what has more unsent output than it may have, or has lost a reply for want of memory."""
-    if c.out.failed or (c.plane.hard_output and conn_unsent(c) > c.plane.hard_output):
+    cdef size_t limit = c.plane.hard_messages if c.subscribed else c.plane.hard_output
+    if c.out.failed or (limit and conn_unsent(c) > limit):
+        c.overrun = True
         conn_clear(c)
 
 
@@ -225,12 +230,14 @@ cdef inline bint conn_hot(conn_t* c, run_t* r) noexcept nogil:
     cdef size_t before = r.out.len
     cdef uint64_t start = 0
     cdef int index = hot_find(input_arg(q, 0), q.args[0].len)
-    if index < 0 or p.off[index]:
+    if index < 0 or p.off[index] or c.tracked:
         return False
     if ts_unlikely(p.max_memory != 0 and (p.evicts or p.denyoom[index]) and memory_used() > p.max_memory):
         return False
     h = &hot_commands[index]
-    if q.argc < h.least or q.argc > h.most or (h.writes and p.hold_writes):
+    if ts_unlikely(p.reads_cold) and not h.writes:
+        return False
+    if q.argc < h.least or q.argc > h.most or (h.writes and (p.hold_writes or p.writes_cold)):
         return False
     r.odd = False
     if ts_unlikely(q.argc > LONG_ARGS):
@@ -320,7 +327,8 @@ cdef void conn_refuse(conn_t* c, out_t* o, int st) noexcept nogil:
 
 cdef inline bint conn_only_cold(const conn_t* c) noexcept nogil:
     """A threshold of less than a millisecond wants each command timed by itself."""
-    return c.all_cold or not c.authenticated or c.plane.hold_all or c.plane.monitored or 0 <= c.plane.slow_us < 1000
+    return (c.all_cold or not c.authenticated or c.plane.hold_all or c.plane.monitored
+            or (c.subscribed and c.resp == 2) or 0 <= c.plane.slow_us < 1000)
 
 cdef int conn_run(conn_t* c, out_t* o, uint64_t until) noexcept nogil:
     """Answer what has come, into `o`, until a state is reached that is not ours to leave. `until`: ts_now_ns()."""
@@ -475,6 +483,30 @@ cdef class Plane:
         self.p.hard_output = value
 
     @property
+    def hard_messages(self):
+        return self.p.hard_messages
+
+    @hard_messages.setter
+    def hard_messages(self, size_t value):
+        self.p.hard_messages = value
+
+    @property
+    def writes_cold(self):
+        return self.p.writes_cold
+
+    @writes_cold.setter
+    def writes_cold(self, bint value):
+        self.p.writes_cold = value
+
+    @property
+    def reads_cold(self):
+        return self.p.reads_cold
+
+    @reads_cold.setter
+    def reads_cold(self, bint value):
+        self.p.reads_cold = value
+
+    @property
     def auth_required(self):
         return self.p.auth_required
 
@@ -548,23 +580,41 @@ cdef class Plane:
             raise KeyError(name)
         return index
 
-    def expire(self, uint64_t now_ms, size_t budget=20_000, /):
-        """Erase what is due in the databases, about budget rows.
+    def expire(self, uint64_t now_ms, size_t budget=20_000, list keys=None, /):
+        """Erase what is due in the databases, about budget rows, and append the keys to `keys`: (database, key).
 
         Gives: rows erased; by how many ms the latest was late; rows with a deadline that are left.
         """
         cdef int i
         cdef size_t erased = 0
         cdef uint64_t late = 0, latest = 0, left = 0
-        for i in range(DATABASES):
-            if table_volatile(self.p.dbs[i]) == 0:
-                continue
-            if erased < budget:
-                late = 0
-                erased += table_expire(self.p.dbs[i], now_ms, budget - erased, &late)
-                latest = late if late > latest else latest
-            left += table_volatile(self.p.dbs[i])
+        cdef buf_t rows
+        cdef row_sink_t sink = NULL
+        if keys is not None:
+            sink = expired_key
+        buf_init(&rows, NULL, 0)
+        try:
+            for i in range(DATABASES):
+                if table_volatile(self.p.dbs[i]) == 0:
+                    continue
+                if erased < budget:
+                    late = 0
+                    rows.len = 0
+                    erased += table_expire(self.p.dbs[i], now_ms, budget - erased, &late, sink, &rows)
+                    latest = late if late > latest else latest
+                    if rows.len:
+                        expired_keys(keys, i, &rows)
+                left += table_volatile(self.p.dbs[i])
+        finally:
+            buf_free(&rows)
         return erased, latest, left
+
+    def push_all(self, list conns not None, Push push not None, /):
+        """Append a message to the output of each connection, spelled once for each version of RESP.
+
+        It is on them who send to send it: see NativeSelector.push_all.
+        """
+        fan_out(conns, push)
 
     def hot_names(self):
         """Give the names, in lower case, of the commands that have a native implementation."""
@@ -630,6 +680,55 @@ cdef class Plane:
             free(s.request.data)
         self.slow.len = 0
         return found
+
+
+# ---- to many connections, and from many rows
+
+cdef void expired_key(void* ctx, const uint64_t* row) noexcept nogil:
+    """Note the key of a row that is due: its length and its bytes. What is no binary is no key of Redis's."""
+    cdef buf_t* keys = <buf_t*>ctx
+    cdef char scratch[8]
+    cdef size_t n = 0
+    cdef const char* p
+    cdef size_t before = keys.len
+    if term_kind(row_cell(row, 0)) != K_BINARY:
+        return
+    p = term_bytes(row_cell(row, 0), <const char*>row, scratch, &n)
+    if buf_append(keys, &n, sizeof(size_t)) != ST_OK or buf_append(keys, p, n) != ST_OK:
+        keys.len = before               # no memory: the row goes all the same, untold
+
+cdef int expired_keys(list keys, int db, const buf_t* noted) except -1:
+    cdef size_t at = 0, n = 0
+    while at < noted.len:
+        memcpy(&n, noted.data + at, sizeof(size_t))
+        at += sizeof(size_t)
+        keys.append((db, PyBytes_FromStringAndSize(noted.data + at, <Py_ssize_t>n)))
+        at += n
+    return 0
+
+cdef int fan_out(list conns, Push push) except -1:
+    """Append a message to the output of each; see Plane.push_all."""
+    cdef out_t spelled[2]               # in RESP2 and RESP3, each when it is first needed
+    cdef out_t* o
+    cdef conn_t* c
+    memset(spelled, 0, sizeof(spelled))
+    try:
+        for item in conns:
+            c = &(<Conn?>item).c
+            if c.closing or c.deaf:
+                continue
+            o = &spelled[c.resp - 2]
+            if o.len == 0:
+                out_reply(o, push, c.resp)
+                if o.failed:
+                    raise MemoryError
+            conn_pack(c)
+            out_bytes(&c.out, o.data, o.len)
+            conn_limit(c)
+    finally:
+        free(spelled[0].data)
+        free(spelled[1].data)
+    return 0
 
 
 # ---- the Conn
@@ -731,6 +830,27 @@ cdef class Conn:
     @all_cold.setter
     def all_cold(self, bint value):
         self.c.all_cold = value
+
+    @property
+    def subscribed(self):
+        return self.c.subscribed
+
+    @subscribed.setter
+    def subscribed(self, bint value):
+        self.c.subscribed = value
+
+    @property
+    def tracked(self):
+        return self.c.tracked
+
+    @tracked.setter
+    def tracked(self, bint value):
+        self.c.tracked = value
+
+    @property
+    def overrun(self):
+        """Was it closed because more output waited than may?"""
+        return self.c.overrun
 
     @property
     def replies(self):

@@ -2738,7 +2738,7 @@ def expire(Table table not None, now_ms, budget=1 << 20, /):
     cdef size_t most = budget
     cdef size_t n
     with nogil:
-        n = table_expire(table.t, now, most, &late)
+        n = table_expire(table.t, now, most, &late, NULL, NULL)
     table.settle()
     return n, late
 

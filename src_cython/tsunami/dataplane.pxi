@@ -480,6 +480,21 @@ cdef class _Selector:
         cdef Conn conn = self.clients[fd]
         self._queue(&conn.c)
 
+    def push_all(self, list conns not None, Push push not None, /):
+        """Append a message to the output of each connection, spelled once for each version of RESP, and send it at the
+        next select(). Gives the connections that are not served here.
+        """
+        cdef list others = []
+        cdef conn_t* c
+        fan_out(conns, push)
+        for item in conns:
+            c = &(<Conn>item).c
+            if c.fd >= 0:
+                self._queue(c)
+            else:
+                others.append(item)
+        return others
+
     def take(self):
         """Give what has been handed over since the last call.
 

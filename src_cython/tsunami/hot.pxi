@@ -51,6 +51,7 @@ cdef struct plane_t:
     size_t soft_query
     size_t soft_output
     size_t hard_output
+    size_t hard_messages        # of connections that have subscribed to channels
     bint auth_required
     bint hold_writes
     bint hold_all
@@ -59,6 +60,8 @@ cdef struct plane_t:
     bint evicts
     bint denyoom[HOT_MAX]
     bint spreads                # how long commands took is counted in `spread`
+    bint writes_cold            # commands that write go to Python: somebody wants to hear of every change
+    bint reads_cold             # those that only read: somebody wants to hear of what was not found
     int64_t slow_us
     # -- figures
     uint64_t commands           # hot and cold

@@ -97,7 +97,10 @@ cdef void table_fix(table_t* t, bint on) noexcept nogil:
                 t.methods.thaw(t, &t.stripes[i])
     unlock_all(t)
 
-cdef size_t table_expire(table_t* t, uint64_t now, size_t budget, uint64_t* lateness) noexcept nogil:
+cdef size_t table_expire(
+    table_t* t, uint64_t now, size_t budget, uint64_t* lateness, row_sink_t sink, void* ctx
+) noexcept nogil:
+    """Erase about `budget` rows that are due, and show each to `sink` (if not NULL) before it goes."""
     cdef size_t i, erased = 0
     cdef stripe_t* s
     cdef uint64_t* row
@@ -115,6 +118,8 @@ cdef size_t table_expire(table_t* t, uint64_t now, size_t budget, uint64_t* late
             if now > timer_deadline(row) and now - timer_deadline(row) > lateness[0]:
                 lateness[0] = now - timer_deadline(row)
             row_probe(row, t.keypos, &p)
+            if sink != NULL:
+                sink(ctx, row)
             t.methods.remove(t, s, &p, NULL)
             erased += 1
         ts_lock_release(&s.lock)
