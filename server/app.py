@@ -290,7 +290,12 @@ class App:
         limits = {name: self.config.output_limit(name)[1:] for name in ("normal", "pubsub")}
         for client in list(self.clients.values()):
             soft, seconds = limits[client.session.client_class]
-            if timeout_ms and not client.conn.subscribed and client.task is None and now_ms - client.conn.active_ms > timeout_ms:
+            if (
+                timeout_ms
+                and not client.conn.subscribed
+                and client.task is None
+                and now_ms - client.conn.active_ms > timeout_ms
+            ):
                 client.end()
             elif soft and seconds and self._over_for(client, soft) >= seconds:
                 self._note_overrun(client)

@@ -21,6 +21,7 @@ TITLES = {
     "string": "Keyspace: strings",
     "bitmap": "Keyspace: bits",
     "generic": "Keyspace: keys",
+    "pubsub": "Messages",
     "connection": "Connections",
     "server": "Server",
 }

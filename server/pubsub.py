@@ -1,7 +1,7 @@
 """Messages: who has subscribed to what, and how a message reaches them.
 
-What it is: three registers (channels, patterns, shard channels), each a name and the connections that listen to it; what
-each connection has subscribed to; and `publish`, which finds the listeners and hands one message to all of them at once.
+What it is: three registers (channels, patterns, shard channels), each a name and the connections that listen to it;
+what each connection has subscribed to; and `publish`, which finds the listeners and hands one message to all of them.
 
 What it is not: it knows no command, no socket and no loop. Who delivers is told at the beginning: `deliver` appends one
 push to many connections, spelled once for each version of RESP, and has them sent.

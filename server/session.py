@@ -315,13 +315,13 @@ class Session:
         if not specs:
             return
         if self.tracking is not None and self.tracking.remembers and "readonly" in command.flags:
-            keys = [key for key, flags in command.find_keys(argv) if "NOT_KEY" not in flags]
+            keys = [key for key, flags in command.find_keys(argv) if "not_key" not in flags]
             shared.tracking.remember(self, keys, self.setting("tracking-table-max-keys"))
         if shared.notifications.wants("n") and command.is_write:
             self._missing = {key for key, _ in command.find_keys(argv) if _core.entry(self.table, key) is None}
         if shared.notifications.wants("m") and (not command.is_write or command.name in WRITES_THAT_LOOK_UP):
             for key, flags in command.find_keys(argv)[: WRITES_THAT_LOOK_UP.get(command.name)]:
-                if "NOT_KEY" not in flags and _core.entry(self.table, key) is None:
+                if "not_key" not in flags and _core.entry(self.table, key) is None:
                     self.notify("m", "keymiss", key)
 
     def _after(self) -> None:

@@ -81,8 +81,8 @@ class Tracking:
         watch: Callable[[bytes, bool], None],
         soon: Callable[[Callable[[], None]], None],
     ) -> None:
-        """`messages` knows whose command runs now; `watch(key, on)` is told which keys matter; `soon(call)` calls in the
-        loop's next turn.
+        """`messages` knows whose command runs now; `watch(key, on)` is told which keys matter; `soon(call)` calls in
+        the loop's next turn.
         """
         self.clients = 0  # that have switched it on
         self.keys: dict[bytes, dict[int, None]] = {}

@@ -71,6 +71,10 @@ class Client:
     def __call__(self, *words: bytes | str | int) -> Reply:
         return self.all([words])[0]
 
+    def send(self, *words: bytes | str | int) -> None:
+        """Say something, and leave what comes back to `read`."""
+        self.socket.sendall(encode(words))
+
     def all(self, requests: list[tuple[bytes | str | int, ...]]) -> list[Reply]:
         """Several requests in one packet, and their replies."""
         self.socket.sendall(b"".join(map(encode, requests)))

@@ -46,8 +46,10 @@ def define(kind: str, letter: str, argument: str, since: str, what: str, keys: t
     """SUBSCRIBE and UNSUBSCRIBE of one kind."""
     on, off = f"{letter}subscribe", f"{letter}unsubscribe"
 
+    told_as = "pattern=(pattern)" if kind == PATTERN else argument  # Redis tells these two so
+
     @command(
-        f"{on.upper()} {argument} ...", FLAGS, group="pubsub", since=since, keys=keys,
+        f"{on.upper()} {told_as} ...", FLAGS, group="pubsub", since=since, keys=keys,
         summary=f"Listen to the messages of {what}.", complexity="O(N) in the number of names",
     )  # fmt: skip
     def subscribe(session: Session, args: list[bytes]) -> Reply:
@@ -66,7 +68,7 @@ def define(kind: str, letter: str, argument: str, since: str, what: str, keys: t
 
 define(CHANNEL, "", "channel", "2.0.0", "channels")
 define(PATTERN, "p", "pattern", "2.0.0", "all channels that fit a glob pattern")
-define(SHARD, "s", "shardchannel", "7.0.0", "shard channels", ("1..-1 NOT_KEY",))
+define(SHARD, "s", "shardchannel", "7.0.0", "shard channels", ("1..-1 not_key",))
 
 
 @command(
@@ -81,7 +83,7 @@ def publish(session: Session, args: list[bytes]) -> Reply:
 @command(
     "SPUBLISH shardchannel message", "pubsub loading stale fast", group="pubsub", since="7.0.0",
     summary="Send a message to all who listen to a shard channel, and tell how many they are.",
-    complexity="O(N) in the number of listeners", keys="1 NOT_KEY",
+    complexity="O(N) in the number of listeners", keys="1 not_key",
 )  # fmt: skip
 def spublish(session: Session, args: list[bytes]) -> Reply:
     return session.app.shared.messages.publish_shard(args[0], args[1])
@@ -96,9 +98,7 @@ TOLD = "pubsub loading stale"
 
 def names_of(register: dict[bytes, Listeners], args: list[bytes], subcommand: str) -> Reply:
     if len(args) > 1:
-        raise CommandError(
-            f"ERR unknown subcommand or wrong number of arguments for '{subcommand}'. Try PUBSUB HELP."
-        )
+        raise CommandError(f"ERR unknown subcommand or wrong number of arguments for '{subcommand}'. Try PUBSUB HELP.")
     matches: Callable[[bytes], bool] = compile_glob(args[0]) if args else lambda name: True
     return [name for name in register if matches(name)]
 
@@ -111,7 +111,7 @@ def counts_of(register: dict[bytes, Listeners], args: list[bytes]) -> Reply:
          summary="The channels that somebody listens to.",
          complexity="O(N) in the number of channels")  # fmt: skip
 def pubsub_channels(session: Session, args: list[bytes]) -> Reply:
-    return names_of(session.app.shared.messages.channels, args, "channels")
+    return names_of(session.app.shared.messages.channels, args, "CHANNELS")
 
 
 @command("PUBSUB NUMSUB [channel ...]", TOLD, group="pubsub", since="2.8.0",
@@ -131,7 +131,7 @@ def pubsub_numpat(session: Session, args: list[bytes]) -> Reply:
          summary="The shard channels that somebody listens to.",
          complexity="O(N) in the number of shard channels")  # fmt: skip
 def pubsub_shardchannels(session: Session, args: list[bytes]) -> Reply:
-    return names_of(session.app.shared.messages.shards, args, "shardchannels")
+    return names_of(session.app.shared.messages.shards, args, "SHARDCHANNELS")
 
 
 @command("PUBSUB SHARDNUMSUB [shardchannel ...]", TOLD, group="pubsub", since="7.0.0",
