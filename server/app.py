@@ -29,6 +29,7 @@ from typing import Final
 from tsunami import _wire, keyspace
 from tsunami_server import commands  # noqa: F401  fills the registry
 from tsunami_server.config import Config
+from tsunami_server.eviction import Memory
 from tsunami_server.notifications import Notifications
 from tsunami_server.pubsub import Messages
 from tsunami_server.session import Session
@@ -44,6 +45,10 @@ EXPIRE_BUDGET: Final = 2_000  # rows at once; more are left to the next turn of 
 DRAIN_LOOK_S: Final = 0.005
 LINGER_S: Final = 0.2  # after the last reply: how long a peer may take to close its side
 SPARE_DESCRIPTORS: Final = 32
+MEMORY_SETTINGS: Final = frozenset(
+    ["maxmemory", "maxmemory-policy", "maxmemory-samples", "maxmemory-eviction-tenacity",
+     "lfu-log-factor", "lfu-decay-time"]
+)  # fmt: skip
 
 DENIED: Final = (
     "DENIED Tsunami is running in protected mode because protected mode is enabled and no password is set for the "
@@ -71,6 +76,7 @@ class App:
         self.shared.notifications = Notifications(self.shared.messages)
         self.shared.tracking = Tracking(self.shared.messages, self.shared.sessions, self._watch_key, self._soon)
         self.hears_of_expiry = False
+        self.memory = Memory(self.plane)
         self.clients: dict[int, Client] = {}  # by session id
         self.selector = selector
         self.active_expire = True
@@ -88,6 +94,9 @@ class App:
         self._over_since: dict[int, float] = {}  # sessions above the soft output limit
         self._stopping: asyncio.Task[None] | None = None
         self._unix_path = ""
+        self.memory.on_evicted = self._evicted
+        self.memory.on_took = self._took
+        self.memory.later = self._later
         config.on_change = self._configure
         self._configure(frozenset())
 
@@ -174,6 +183,23 @@ class App:
         client = self.clients.get(session.id)
         if client is not None:
             client.end()
+
+    def send_to(self, session: Session, /) -> None:
+        client = self.clients.get(session.id)
+        if client is not None:
+            client.send()
+
+    def _evicted(self, db: int, key: bytes) -> None:
+        """A key had to make room."""
+
+    def _took(self, event: str, seconds: float) -> None:
+        threshold_ms = self.config.integer("latency-monitor-threshold")
+        if 0 < threshold_ms <= seconds * 1000:
+            self.shared.note_latency(event, self.now_ms(), int(seconds * 1000))
+
+    def _later(self, work: Callable[[], None]) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon(work)
 
     def transferred(self, session: Session, /) -> None:
         if threading.get_ident() == self._thread:
@@ -285,7 +311,10 @@ class App:
         return EXPIRE_EVERY_S if left else EXPIRE_LOOK_S
 
     def _watch(self) -> float:
-        """Idle clients, clients that do not read, slow hot commands."""
+        """Idle clients, clients that do not read, slow hot commands, the peak of memory."""
+        self.memory.note_peak()
+        counters = self.plane.counters()
+        self.shared.rates_now(tuple(counters[name] for name in ("commands", "bytes_in", "bytes_out")), self.now_ms())
         now_ms, timeout_ms = self.now_ms(), self.config.integer("timeout") * 1000
         limits = {name: self.config.output_limit(name)[1:] for name in ("normal", "pubsub")}
         for client in list(self.clients.values()):
@@ -333,6 +362,9 @@ class App:
         plane.slow_us = config.integer("slowlog-log-slower-than")
         self.shared.notifications.configure(config.text("notify-keyspace-events"))
         self.watch_changes()
+        plane.spreads = config.flag("latency-tracking")
+        if not changed or changed & MEMORY_SETTINGS:
+            self.memory.configure(config)
         if "loglevel" in changed:
             log.setLevel(LEVELS[config.text("loglevel")])
 

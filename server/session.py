@@ -35,6 +35,8 @@ from typing import Protocol, TypeVar
 import tsunami
 from tsunami import Table, _core, _wire, keyspace
 from tsunami_server.command import Command, CommandError, Reply, registry, wrong_number
+from tsunami_server.eviction import Memory
+from tsunami_server.observe import monitor_line, spread_at, without_passwords
 from tsunami_server.pubsub import Subscriptions
 from tsunami_server.shared import Shared
 from tsunami_server.terms import reply_of
@@ -45,6 +47,8 @@ T = TypeVar("T")
 
 DEFAULT_USER = b"default"
 NO_REPLY = _wire.Raw(b"")
+# Those that carry out others: MONITOR shows them before what stands inside of them.
+TOLD_FIRST = {"eval", "evalsha", "eval_ro", "evalsha_ro"}
 NO_AUTH = "NOAUTH Authentication required."
 NOT_IN_MULTI = "ERR Command not allowed inside a transaction"
 NOT_IN_SCRIPT = "ERR This Redis command is not allowed from script"
@@ -99,6 +103,7 @@ class Host(Protocol):
     """What a session asks of the app that it belongs to."""
 
     shared: Shared
+    memory: Memory
     plane: _wire.Plane
     active_expire: bool
 
@@ -122,6 +127,7 @@ class Host(Protocol):
     @property
     def hears_of_expiry(self) -> bool: ...  # does anybody?
     def sweep(self) -> None: ...  # erase what is due, now
+    def send_to(self, session: "Session", /) -> None: ...  # what has been written besides replies
     def transferred(self, session: "Session", /) -> None: ...  # called from any thread: a message waits in its holder
     def shutdown(self) -> None: ...
 
@@ -144,6 +150,7 @@ class Session:
         self.closing = False  # close after the reply is written
         self.command_name = ""  # of the last cold command, as CLIENT LIST shows it
         self.may_block = True  # False inside of EXEC and scripts
+        self.in_script = False
         self._cold_for: set[str] = set()  # why all commands come here
         self.subscriptions = Subscriptions()
         self.tracking: Options | None = None  # how it hears of changes to keys
@@ -192,6 +199,15 @@ class Session:
         else:
             self._cold_for.discard(reason)
         self.conn.all_cold = bool(self._cold_for)
+
+    def monitor(self, on: bool) -> None:
+        """Read along what everybody does; then nothing is hot."""
+        monitors = self.app.shared.monitors
+        if on:
+            monitors[self.id] = self
+        else:
+            monitors.pop(self.id, None)
+        self.app.plane.monitored = bool(monitors)
 
     def notify(self, kind: str, event: str, key: bytes, db: int | None = None) -> None:
         """A keyspace notification: the class as in notify-keyspace-events, the event, the key.
@@ -261,11 +277,13 @@ class Session:
         if objection is not None:
             return self._refused(command, objection)
         outer, self.may_block = self.may_block, False
+        in_script, self.in_script = self.in_script, script
         try:
             reply = self._call(command, argv)
             return self._at_once(command, reply) if isinstance(reply, Coroutine) else reply
         finally:
             self.may_block = outer
+            self.in_script = in_script
 
     def objection(self, command: Command, argv: list[bytes]) -> str | None:
         """Why a command is not carried out, or None: Redis's checks in Redis's order."""
@@ -281,7 +299,7 @@ class Session:
             return str(wrong_number(command.name))
         if script and "noscript" in command.flags:
             return NOT_IN_SCRIPT
-        return self.forbidden(command, argv) or (self.out_of_memory(command) if script else None)
+        return self.forbidden(command, argv) or (self.app.memory.refuse_inside(command) if script else None)
 
     def forbidden(self, command: Command, argv: list[bytes]) -> str | None:
         """What the user's rights say against it."""
@@ -289,7 +307,8 @@ class Session:
 
     def out_of_memory(self, command: Command) -> str | None:
         """What `maxmemory` says against it."""
-        return None
+        memory = self.app.memory
+        return memory.refuse(command) if memory.limit else None
 
     def only_subscribed(self, command: Command) -> str | None:
         """What stands against it on a RESP2 connection that has subscribed to something."""
@@ -352,6 +371,7 @@ class Session:
         """The connection has ended: undo what was only for its time."""
         self.stop_listening()
         self.end_holder()
+        self.monitor(False)
         self.app.shared.sessions.pop(self.conn.id, None)
         self._closed.set()
 
@@ -411,6 +431,12 @@ class Session:
         args = argv[2:] if "|" in command.name else argv[1:]
         messages = self.app.shared.messages
         outer, messages.acting = messages.acting, self
+        monitors = self.app.shared.monitors
+        if monitors and command.name in TOLD_FIRST:
+            self._tell_monitors(command, argv)
+        quiet = self.no_touch and command.name != "touch"
+        if quiet:
+            _core.quiet(True)
         try:
             if self.app.hears_of_expiry or self.tracking is not None:
                 self._before(command, argv)
@@ -422,6 +448,10 @@ class Session:
             self._missing = None
             if self.tracking is not None and self.tracking.caching and outer is None:
                 self._cached(command)
+            if quiet:
+                _core.quiet(False)
+            if monitors and command.name not in TOLD_FIRST:
+                self._tell_monitors(command, argv)
         if isinstance(reply, Awaitable):
             return self._call_later(command, argv, start, reply)
         self._count(command, argv, start)
@@ -464,11 +494,28 @@ class Session:
         return _wire.Error(text)
 
     def _count(self, command: Command, argv: list[bytes], start: int) -> None:
-        usec = (time.perf_counter_ns() - start) // 1000
+        nanos = time.perf_counter_ns() - start
         count = self.app.shared.commands[command.name]
         count.calls += 1
-        count.usec += usec
-        self._note_slow(command, argv, usec)
+        count.nanos += nanos
+        if self.app.plane.spreads:
+            count.spread[spread_at(nanos)] += 1
+        self._note_slow(command, argv, nanos // 1000)
+
+    def _tell_monitors(self, command: Command, argv: list[bytes]) -> None:
+        """Show a command to whoever reads along. Those of administrators are not for everybody's eyes."""
+        if "admin" not in command.flags:
+            where = (
+                b"lua"
+                if self.in_script
+                else b"unix:" + self.peer.removesuffix(":0").encode()
+                if self.unix
+                else self.peer.encode()
+            )
+            line = _wire.Raw(monitor_line(self.conn.db, where, without_passwords(command, argv), self.app.now_us()))
+            for session in list(self.app.shared.monitors.values()):
+                session.conn.write(line)
+                self.app.send_to(session)
 
     def _note_slow(self, command: Command, argv: list[bytes], usec: int) -> None:
         """SLOWLOG and LATENCY. AUTH and HELLO are not for the log, nor is any other password."""
@@ -480,11 +527,5 @@ class Session:
             )
         threshold_ms = self.setting("latency-monitor-threshold")
         if 0 < threshold_ms <= usec // 1000:
-            app.shared.note_latency("command", app.now_ms(), usec // 1000)
-
-
-def without_passwords(command: Command, argv: list[bytes]) -> list[bytes]:
-    """The words of CONFIG SET requirepass, but not the password."""
-    if command.name != "config|set":
-        return argv
-    return [b"(redacted)" if argv[at - 1].lower() == b"requirepass" else word for at, word in enumerate(argv)]
+            event = "fast-command" if "fast" in command.flags else "command"
+            app.shared.note_latency(event, app.now_ms(), usec // 1000)

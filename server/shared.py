@@ -17,6 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from tsunami_server.observe import Spread
+
 if TYPE_CHECKING:
     import tsunami
     from tsunami import _wire
@@ -37,9 +39,14 @@ class CommandCount:
     """What INFO's commandstats say of one command."""
 
     calls: int = 0
-    usec: int = 0
+    nanos: int = 0
     rejected: int = 0
     failed: int = 0
+    spread: Spread = field(default_factory=Spread)  # of the times that calls took
+
+    @property
+    def usec(self) -> int:
+        return self.nanos // 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +79,11 @@ class Shared:
     paused: PauseMode | None = None
     pause_until_ms: int = 0
     blocked: int = 0
+    monitors: "dict[int, Session]" = field(default_factory=dict)  # those that said MONITOR
     attack_s: float = float("-inf")  # when an attack was last logged
-    # instantaneous_ops_per_sec: the commands and the time of the last measurement, and its result
-    rate_mark: tuple[int, int] = (0, 0)
-    rate: int = 0
+    # what INFO calls instantaneous: figures and time of the last measurement, and what came of it
+    rate_mark: tuple[tuple[int, ...], int] = ((0, 0, 0), 0)
+    rates: tuple[float, ...] = (0.0, 0.0, 0.0)
     _wake: asyncio.Event | None = None
     _timer: asyncio.TimerHandle | None = None
 
@@ -113,13 +121,16 @@ class Shared:
     def count_error(self, text: str) -> None:
         self.errors[text.split(" ", 1)[0].lstrip("-") or "ERR"] += 1
 
-    def rate_now(self, commands: int, now_ms: int) -> int:
-        """Commands per second since the last time this was asked, looked at no more than ten times a second."""
+    def rates_now(self, totals: tuple[int, ...], now_ms: int) -> tuple[float, ...]:
+        """By how much these figures grow in a second; looked at no more than ten times a second."""
         seen, at_ms = self.rate_mark
         if now_ms - at_ms >= 100:
-            self.rate = max(0, commands - seen) * 1000 // (now_ms - at_ms) if at_ms else 0
-            self.rate_mark = (commands, now_ms)
-        return self.rate
+            if at_ms:
+                self.rates = tuple(
+                    max(0, total - before) * 1000 / (now_ms - at_ms) for total, before in zip(totals, seen, strict=True)
+                )
+            self.rate_mark = (totals, now_ms)
+        return self.rates
 
     def note_slow(self, argv: list[bytes], usec: int, now_ms: int, session: "Session | None", keep: int) -> None:
         """Log a slow command of a session (None: it is gone), and forget the oldest beyond `keep`."""

@@ -28,7 +28,8 @@ def describe(session: Session) -> str:
     """One line of CLIENT LIST. What Tsunami has no notion of is 0, and so is what it does not measure."""
     conn, now_ms = session.conn, session.app.now_ms()
     options = session.tracking
-    flags = "P" if conn.subscribed else ""
+    flags = "O" if session.id in session.app.shared.monitors else ""
+    flags += "P" if conn.subscribed else ""
     if options is not None:
         flags += "t" + "R" * options.broken + "B" * options.bcast
     flags += "U" if session.unix else ""
@@ -180,9 +181,10 @@ def client_no_evict(session: Session, args: list[bytes]) -> Reply:
 
 
 @command("CLIENT NO-TOUCH enabled=(ON | OFF)", PLAIN, group="connection", since="7.2.0",
-         summary="Show the flag T in CLIENT LIST; every access counts all the same.")  # fmt: skip
+         summary="Leave no traces: what this connection reads does not count as used, except by TOUCH.")  # fmt: skip
 def client_no_touch(session: Session, args: list[bytes]) -> Reply:
     session.no_touch = switch(args[0])
+    session.set_cold("no-touch", session.no_touch)
     return OK
 
 

@@ -67,6 +67,8 @@ def failed(name: str, reason: str) -> CommandError:
 def config_resetstat(session: Session, args: list[bytes]) -> Reply:
     session.app.shared.reset_stats()
     session.app.plane.reset_stats()
+    session.app.plane.reset_spreads()
+    session.app.memory.evicted = 0
     return OK
 
 

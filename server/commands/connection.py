@@ -53,6 +53,7 @@ def reset(session: Session, args: list[bytes]) -> Reply:
     session.name = b""
     session.no_evict = session.no_touch = False
     session.stop_listening()
+    session.monitor(False)
     return Simple("RESET")
 
 

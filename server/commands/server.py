@@ -1,16 +1,13 @@
-"""Commands on the server and on what keys are made of: TIME WAIT SHUTDOWN OBJECT MEMORY DEBUG LATENCY SLOWLOG."""
+"""Commands on the server and on what keys are made of: TIME WAIT SHUTDOWN OBJECT DEBUG."""
 
 import re
-from collections import deque
 
 from tsunami import _core
-from tsunami._wire import OK, Simple, Verbatim
+from tsunami._wire import OK, Simple
 from tsunami_server.arguments import NOT_FLOAT, SYNTAX, int64, integer, timeout_ms
 from tsunami_server.command import HELP, CommandError, Reply, add_help, command, container
-from tsunami_server.commands.info import dataset_bytes, resident_bytes
 from tsunami_server.keyspace import View, as_text
 from tsunami_server.session import NO_REPLY, Session
-from tsunami_server.shared import SlowEntry
 from tsunami_server.values import KINDS, kind_of, opened
 
 ADMIN = "admin noscript loading stale"
@@ -72,6 +69,12 @@ def shutdown(session: Session, args: list[bytes]) -> Reply:
 
 # ---- OBJECT
 
+SWITCHING = (
+    "Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."
+)
+USE_COUNTED = f"ERR An LFU maxmemory policy is selected, idle time not tracked. {SWITCHING}"
+USE_NOT_COUNTED = f"ERR An LFU maxmemory policy is not selected, access frequency not tracked. {SWITCHING}"
+
 container("OBJECT", group="generic", since="2.2.3", summary="What a key's value is like inside.")
 
 
@@ -103,18 +106,19 @@ def object_encoding(session: Session, args: list[bytes]) -> Reply:
 @command("OBJECT IDLETIME key", "readonly", group="generic", since="2.2.3", keys="2 RO", tips="nondeterministic_output",
          summary="Seconds since a key was last read or written.")  # fmt: skip
 def object_idletime(session: Session, args: list[bytes]) -> Reply:
-    return _core.idle_seconds(session.table, args[0])
+    idle = _core.idle_seconds(session.table, args[0])
+    if idle is not None and session.app.memory.counts_use:
+        raise CommandError(USE_COUNTED)
+    return idle
 
 
 @command("OBJECT FREQ key", "readonly", group="generic", since="4.0.0", keys="2 RO", tips="nondeterministic_output",
-         summary="Refused: how often keys are used is not counted.")  # fmt: skip
+         summary="How often a key was used of late, by a logarithmic counter: under an LFU policy.")  # fmt: skip
 def object_freq(session: Session, args: list[bytes]) -> Reply:
-    if stored(session, args[0]) is None:
-        return None
-    raise CommandError(
-        "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching "
-        "between policies at runtime LRU and LFU data will take some time to adjust."
-    )
+    uses = _core.use_of(session.table, args[0])
+    if uses is not None and not session.app.memory.counts_use:
+        raise CommandError(USE_NOT_COUNTED)
+    return uses
 
 
 @command("OBJECT REFCOUNT key", "readonly", group="generic", since="2.2.3", keys="2 RO", tips="nondeterministic_output",
@@ -124,68 +128,6 @@ def object_refcount(session: Session, args: list[bytes]) -> Reply:
 
 
 add_help("OBJECT", group="generic", since="6.2.0", summary=HELP)
-
-# ---- MEMORY
-
-container("MEMORY", group="server", since="4.0.0", summary="Commands on memory.")
-
-
-@command("MEMORY USAGE key [SAMPLES count]", "readonly", group="server", since="4.0.0", keys="2 RO",
-         summary="Bytes that a key takes up with its value, its share of the table included.")  # fmt: skip
-def memory_usage(session: Session, args: list[bytes]) -> Reply:
-    options = args[1:]
-    for at in range(0, len(options), 2):
-        if options[at].upper() != b"SAMPLES" or at + 1 == len(options):
-            raise CommandError(SYNTAX)
-        if integer(options[at + 1]) < 0:
-            raise CommandError(SYNTAX)
-    return _core.memory_of(session.table, args[0])
-
-
-@command("MEMORY STATS", "", group="server", since="4.0.0", summary="Where the memory goes.",
-         tips="nondeterministic_output request_policy:all_shards response_policy:special")  # fmt: skip
-def memory_stats(session: Session, args: list[bytes]) -> Reply:
-    data, keys = dataset_bytes(session), sum(len(table) for table in _core.all()) + len(session.table)
-    resident = resident_bytes()
-    return {
-        "peak.allocated": resident,
-        "total.allocated": data,
-        "clients.normal": sum(
-            each.conn.query_size() + each.conn.output_size() for each in session.app.shared.sessions.values()
-        ),
-        "overhead.total": max(resident - data, 0),
-        "keys.count": keys,
-        "keys.bytes-per-key": data // keys if keys else 0,
-        "dataset.bytes": data,
-        "dataset.percentage": 100.0 * data / resident if resident else 0.0,
-        "allocator.resident": resident,
-    }
-
-
-@command("MEMORY DOCTOR", "", group="server", since="4.0.0", summary="Whether something about memory looks wrong.",
-         tips="nondeterministic_output request_policy:all_shards response_policy:special")  # fmt: skip
-def memory_doctor(session: Session, args: list[bytes]) -> Reply:
-    data, resident = dataset_bytes(session), resident_bytes()
-    if resident > 256 << 20 and resident > 2 * data:
-        return Verbatim(
-            f"The process holds {resident} bytes, its tables {data}: more than half of it is something else.\n"
-        )
-    return Verbatim(f"Nothing found: the tables take up {data} bytes, the process {resident}.\n")
-
-
-@command(
-    "MEMORY PURGE",
-    "",
-    group="server",
-    since="4.0.0",
-    summary="Does nothing: memory that tables give back is used again.",
-    tips="request_policy:all_shards response_policy:all_succeeded",
-)
-def memory_purge(session: Session, args: list[bytes]) -> Reply:
-    return OK
-
-
-add_help("MEMORY", group="server", since="4.0.0", summary=HELP)
 
 # ---- DEBUG
 
@@ -244,111 +186,3 @@ def debug_set_active_expire(session: Session, args: list[bytes]) -> Reply:
 
 
 add_help("DEBUG", group="server", since="1.0.0", summary=HELP)
-
-# ---- LATENCY
-
-container(
-    "LATENCY",
-    group="server",
-    since="2.8.13",
-    summary="Commands on slow events (see the setting latency-monitor-threshold).",
-)
-TOLD_BY_ALL = "nondeterministic_output request_policy:all_nodes response_policy:special"
-
-
-@command(
-    "LATENCY LATEST",
-    ADMIN,
-    group="server",
-    since="2.8.13",
-    summary="The last and the worst sample of each event.",
-    tips=TOLD_BY_ALL,
-)
-def latency_latest(session: Session, args: list[bytes]) -> Reply:
-    events = session.app.shared.latency
-    return [[name, *samples[-1], max(took for _, took in samples)] for name, samples in sorted(events.items())]
-
-
-@command(
-    "LATENCY HISTORY event",
-    ADMIN,
-    group="server",
-    since="2.8.13",
-    summary="The samples of an event: when, and how many ms.",
-    tips=TOLD_BY_ALL,
-)
-def latency_history(session: Session, args: list[bytes]) -> Reply:
-    samples = session.app.shared.latency.get(args[0].decode("utf-8", "replace"), ())
-    return [list(sample) for sample in samples]
-
-
-@command(
-    "LATENCY RESET [event ...]",
-    ADMIN,
-    group="server",
-    since="2.8.13",
-    summary="Forget the samples of some events, or of all.",
-    tips="request_policy:all_nodes response_policy:all_succeeded",
-)
-def latency_reset(session: Session, args: list[bytes]) -> Reply:
-    events = session.app.shared.latency
-    names = [word.decode("utf-8", "replace") for word in args] or list(events)
-    return sum(events.pop(name, None) is not None for name in names)
-
-
-add_help("LATENCY", group="server", since="2.8.13", summary=HELP)
-
-# ---- SLOWLOG
-
-container("SLOWLOG", group="server", since="2.2.12", summary="Commands on the log of slow commands.")
-
-
-def gathered(session: Session) -> deque[SlowEntry]:
-    """The log, with what the plane has noted of hot commands since it was last looked at."""
-    shared, keep = session.app.shared, session.setting("slowlog-max-len")
-    for conn_id, usec, argv in session.app.plane.take_slow():
-        shared.note_slow(argv, usec, session.app.now_ms(), shared.sessions.get(conn_id), keep)
-    return shared.slow
-
-
-@command(
-    "SLOWLOG GET [count]",
-    "admin loading stale",
-    group="server",
-    since="2.2.12",
-    summary="The newest entries (10; -1: all).",
-    complexity="O(N) in the number of entries told",
-    tips="request_policy:all_nodes nondeterministic_output",
-)
-def slowlog_get(session: Session, args: list[bytes]) -> Reply:
-    if len(args) > 1:
-        raise CommandError("ERR unknown subcommand or wrong number of arguments for 'get'. Try SLOWLOG HELP.")
-    count: int | None = int64(args[0]) if args else 10
-    if count is None or count < -1:
-        raise CommandError("ERR count should be greater than or equal to -1")
-    entries = list(gathered(session))
-    chosen = entries if count == -1 else entries[:count]
-    return [[each.id, each.time_s, each.usec, each.argv, each.peer, each.client] for each in chosen]
-
-
-@command("SLOWLOG LEN", "admin loading stale", group="server", since="2.2.12", summary="The number of entries.",
-         tips="request_policy:all_nodes response_policy:agg_sum nondeterministic_output")  # fmt: skip
-def slowlog_len(session: Session, args: list[bytes]) -> Reply:
-    return len(gathered(session))
-
-
-@command(
-    "SLOWLOG RESET",
-    "admin loading stale",
-    group="server",
-    since="2.2.12",
-    summary="Forget all entries.",
-    complexity="O(N) in the number of entries",
-    tips="request_policy:all_nodes response_policy:all_succeeded",
-)
-def slowlog_reset(session: Session, args: list[bytes]) -> Reply:
-    gathered(session).clear()
-    return OK
-
-
-add_help("SLOWLOG", group="server", since="6.2.0", summary=HELP)
