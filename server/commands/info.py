@@ -33,7 +33,7 @@ def startup_bytes() -> int:
     return _EMPTY
 
 
-_EMPTY = 16 * int(Table().info("memory"))  # type: ignore[call-overload]
+_EMPTY: int = 16 * int(Table().info("memory"))  # type: ignore[call-overload]
 
 
 def resident_bytes() -> int:
