@@ -190,7 +190,9 @@ class App:
             client.send()
 
     def _evicted(self, db: int, key: bytes) -> None:
-        """A key had to make room."""
+        """A key had to make room: whoever listens hears of it."""
+        self.shared.tracking.touched(key)
+        self.shared.notifications.notify("e", "evicted", key, db)
 
     def _took(self, event: str, seconds: float) -> None:
         threshold_ms = self.config.integer("latency-monitor-threshold")
