@@ -24,12 +24,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Final
+from concurrent.futures import Future
+from typing import Final, TypeVar
 
 from tsunami import _wire, keyspace
 from tsunami_server import commands  # noqa: F401  fills the registry
 from tsunami_server.config import Config
 from tsunami_server.eviction import Memory
+from tsunami_server.metrics import Endpoint
 from tsunami_server.notifications import Notifications
 from tsunami_server.pubsub import Messages
 from tsunami_server.session import Session
@@ -38,6 +40,7 @@ from tsunami_server.tracking import Tracking
 from tsunami_server.transport import Client, NativeTransport, StreamTransport, is_loopback
 
 log = logging.getLogger("tsunami")
+T = TypeVar("T")
 
 EXPIRE_EVERY_S: Final = 0.010
 EXPIRE_LOOK_S: Final = 0.040  # while no row has a deadline: within this time the first one is noticed
@@ -45,6 +48,7 @@ EXPIRE_BUDGET: Final = 2_000  # rows at once; more are left to the next turn of 
 DRAIN_LOOK_S: Final = 0.005
 LINGER_S: Final = 0.2  # after the last reply: how long a peer may take to close its side
 SPARE_DESCRIPTORS: Final = 32
+SCRAPE_S: Final = 10.0  # how long the figures for Prometheus may have to wait for the loop
 MEMORY_SETTINGS: Final = frozenset(
     ["maxmemory", "maxmemory-policy", "maxmemory-samples", "maxmemory-eviction-tenacity",
      "lfu-log-factor", "lfu-decay-time"]
@@ -86,6 +90,7 @@ class App:
         self.started_ms = self.now_ms()
         self.tcp_port = 0
         self.addresses: list[str] = []  # host:port and paths that are listened on
+        self.metrics: Endpoint | None = None
         self.stopped = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
@@ -121,10 +126,36 @@ class App:
             self._transport = StreamTransport(self, loop)
         for sock in sockets:
             await self._transport.listen(sock)
+        try:
+            self._serve_metrics()
+        except OSError:
+            self._transport.close()
+            self._transport = None
+            raise
         self._every("expire", self._expire, EXPIRE_LOOK_S)
         self._every("watch", self._watch, 1 / self.config.integer("hz"))
         for address in self.addresses:
             log.info("ready to accept connections on %s", address)
+
+    def _serve_metrics(self) -> None:
+        port = self.config.integer("metrics-port")
+        if port:
+            self.metrics = Endpoint(self, self._on_loop, self.config.text("metrics-bind"), port)
+            log.info("metrics on %s:%d", self.config.text("metrics-bind"), self.metrics.port)
+
+    def _on_loop(self, work: Callable[[], T]) -> T:
+        """Run something on the loop's thread, for a thread that is not; its result."""
+        assert self._loop is not None
+        done: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(work())
+            except BaseException as error:
+                done.set_exception(error)
+
+        self._loop.call_soon_threadsafe(run)
+        return done.result(SCRAPE_S)
 
     def shutdown(self) -> None:
         """Begin to stop; returns at once. `stopped` is set when all is closed."""
@@ -151,6 +182,8 @@ class App:
         await asyncio.sleep(0)  # asyncio closes the sockets of its transports one turn later
         self._transport.close()
         self._transport = None
+        if self.metrics is not None:
+            await asyncio.to_thread(self.metrics.close)  # a scrape under way waits for the loop
         log.info("stopped")
         self.stopped.set()
 

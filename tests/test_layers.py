@@ -37,7 +37,7 @@ FLOORS: list[set[str]] = [
     {"tsunami_server.shared"},
     {"tsunami_server.session"},
     {"tsunami_server.commands.*"},
-    {"tsunami_server.transport", "tsunami_server.docs"},
+    {"tsunami_server.transport", "tsunami_server.docs", "tsunami_server.metrics"},
     {"tsunami_server.app"},
     {"tsunami_server.embed"},
     {"tsunami_server"},

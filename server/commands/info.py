@@ -20,7 +20,7 @@ from tsunami._wire import Verbatim
 from tsunami_server.command import Reply, command, registry
 from tsunami_server.commands.connection import REDIS_VERSION
 from tsunami_server.observe import Spread, percentile
-from tsunami_server.session import Session
+from tsunami_server.session import Host, Session
 
 Lines = dict[str, object]
 PAGE = resource.getpagesize()
@@ -310,14 +310,14 @@ def latencystats(session: Session) -> Lines:
         f"latency_percentiles_usec_{name}": ",".join(
             f"p{percent}={percentile(spread, float(percent)) / 1000:.3f}" for percent in wanted
         )
-        for name, spread in spreads(session).items()
+        for name, spread in spreads(session.app).items()
     }
 
 
-def spreads(session: Session) -> dict[str, Spread]:
+def spreads(host: Host) -> dict[str, Spread]:
     """How long the calls of each command took, hot and cold ones."""
-    found = {name: Spread(spread) for name, spread in session.app.plane.command_spreads().items()}
-    for name, count in session.app.shared.commands.items():
+    found = {name: Spread(spread) for name, spread in host.plane.command_spreads().items()}
+    for name, count in host.shared.commands.items():
         if count.spread:
             found[name] = found.get(name, Spread()) + count.spread
     return {name: spread for name, spread in sorted(found.items()) if spread}

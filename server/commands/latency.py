@@ -76,7 +76,7 @@ def latency_reset(session: Session, args: list[bytes]) -> Reply:
          summary="How many calls took up to 1, 2, 4 ... microseconds, of some commands or of all.",
          complexity="O(N) in the number of commands", tips=TOLD_BY_ALL)  # fmt: skip
 def latency_histogram(session: Session, args: list[bytes]) -> Reply:
-    known = spreads(session)
+    known = spreads(session.app)
     return {
         name: {"calls": known[name].total(), "histogram_usec": cumulated(known[name])}
         for name in (known if not args else dict.fromkeys(each for word in args for each in named(word)))
