@@ -224,6 +224,8 @@ class _Synopsis:
         parts = [group[0] if len(group) == 1 else _block(group) for group in options]
         if len(parts) > 1:
             whole = Argument(name or "_".join(part.name for part in parts), "oneof", arguments=tuple(parts))
+        elif name is not None and parts[0].type == "pure-token":
+            whole = replace(parts[0], name=name)
         else:
             whole = parts[0] if name is None else _block(options[0], name)
         return self.repeated(_with(whole, optional=True) if opening == "[" else whole)
@@ -271,7 +273,7 @@ def is_open(argument: Argument) -> bool:
 # ---- the registry
 
 # A command's group is also its ACL category, except in these groups.
-GROUP_CATEGORY: Mapping[str, str] = {"generic": "keyspace", "server": ""}
+GROUP_CATEGORY: Mapping[str, str] = {"generic": "keyspace", "server": "", "sorted-set": "sortedset"}
 CATEGORY_ORDER = (
     "keyspace", "read", "write", "table", "set", "sortedset", "list", "hash", "string", "bitmap", "hyperloglog", "geo",
     "stream", "pubsub", "admin", "fast", "slow", "blocking", "dangerous", "connection", "transaction", "scripting",
@@ -284,6 +286,7 @@ def categories_of(flags: Sequence[str], explicit: Sequence[str]) -> tuple[str, .
     found |= {"write"} if "write" in flags else set()
     found |= {"read"} if "readonly" in flags else set()
     found |= {"admin", "dangerous"} if "admin" in flags else set()
+    found |= {"blocking"} if "blocking" in flags else set()
     found |= {"fast"} if "fast" in flags else {"slow"}
     return tuple("@" + category for category in CATEGORY_ORDER if category in found)
 

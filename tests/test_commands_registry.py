@@ -23,7 +23,7 @@ assert tsunami_server.commands
 
 OF_REDIS = sorted(record.name for record in registry.everything() if record.group != "table")
 # Ours only, or told differently on purpose: Redis 7.0 has no such subcommand, or takes less.
-NEWER = {"client|setinfo", "client|no-touch"}
+NEWER = {"client|setinfo", "client|no-touch", "zrank", "zrevrank"}
 NOT_DOCUMENTED_IN_REDIS = {"debug", "debug|help", "debug|sleep", "debug|object", "debug|set-active-expire"}
 OTHER_ARGUMENTS = {
     "client|kill",  # MAXAGE, and addresses are told as one word

@@ -19,12 +19,16 @@ from tsunami_server.commands import (
     introspection,
     keys,
     latency,
+    lists,
     memory,
     monitor,
+    pops,
     pubsub,
     server,
     strings,
     tracking,
+    zsets,
+    zsets_algebra,
 )
 
 __all__ = [
@@ -41,11 +45,15 @@ __all__ = [
     "info",
     "introspection",
     "keys",
-    "pubsub",
     "latency",
+    "lists",
     "memory",
     "monitor",
+    "pops",
+    "pubsub",
     "server",
     "strings",
     "tracking",
+    "zsets",
+    "zsets_algebra",
 ]
