@@ -76,7 +76,7 @@ class App:
         self.config = config
         self.plane = selector.plane if selector is not None else new_plane()
         self.shared = Shared()
-        self.shared.messages = Messages(self.deliver)
+        self.shared.messages = Messages(self.plane, self.deliver)
         self.shared.notifications = Notifications(self.shared.messages)
         self.shared.tracking = Tracking(self.shared.messages, self.shared.sessions, self._watch_key, self._soon)
         self.hears_of_expiry = False

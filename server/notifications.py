@@ -28,8 +28,9 @@ NEW: Final = "n"
 class Notifications:
     """Which events are published, and how.
 
-    >>> from tsunami_server.pubsub import Messages
-    >>> notifications = Notifications(Messages(lambda conns, push: None))
+    >>> from tsunami import _wire, keyspace
+    >>> plane = _wire.Plane([keyspace(db) for db in range(16)])
+    >>> notifications = Notifications(Messages(plane, plane.push_all))
     >>> notifications.configure("Ex")
     >>> notifications.wants("x"), notifications.wants("g")
     (True, False)

@@ -3,6 +3,8 @@
 What it is: three registers (channels, patterns, shard channels), each a name and the connections that listen to it;
 what each connection has subscribed to; and `publish`, which finds the listeners and hands one message to all of them.
 
+Of channels, the plane knows as well: PUBLISH runs natively as long as nobody listens to a pattern.
+
 What it is not: it knows no command, no socket and no loop. Who delivers is told at the beginning: `deliver` appends one
 push to many connections, spelled once for each version of RESP, and has them sent.
 
@@ -63,17 +65,19 @@ class Subscriptions:
 class Messages:
     """The three registers of one server.
 
-    >>> messages = Messages(lambda conns, push: print(len(conns), push))
-    >>> messages.publish(b"news", b"hello")
+    >>> from tsunami import keyspace
+    >>> plane = _wire.Plane([keyspace(db) for db in range(16)])
+    >>> Messages(plane, plane.push_all).publish(b"news", b"hello")
     0
     """
 
-    def __init__(self, deliver: Deliver) -> None:
+    def __init__(self, plane: _wire.Plane, deliver: Deliver) -> None:
         self.channels: dict[bytes, Listeners] = {}
         self.patterns: dict[bytes, Listeners] = {}
         self.shards: dict[bytes, Listeners] = {}
         self.clients = 0  # connections that have subscribed to anything
         self.acting: Listener | None = None  # whose command runs now: it hears of what it causes afterwards
+        self._plane = plane
         self._deliver = deliver
 
     def register(self, kind: str) -> dict[bytes, Listeners]:
@@ -89,6 +93,9 @@ class Messages:
         conn.subscribed = True
         own[name] = None
         self.register(kind).setdefault(name, {})[conn.id] = conn
+        if kind == CHANNEL:
+            self._plane.listen(conn, name)
+        self._plane.patterns = len(self.patterns)
 
     def unsubscribe(self, listener: Listener, kind: str, name: bytes) -> None:
         conn, register = listener.conn, self.register(kind)
@@ -99,6 +106,9 @@ class Messages:
         del listeners[conn.id]
         if not listeners:
             del register[name]
+        if kind == CHANNEL:
+            self._plane.unlisten(conn, name)
+        self._plane.patterns = len(self.patterns)
         if not listener.subscriptions:
             conn.subscribed = False
             self.clients -= 1

@@ -90,6 +90,10 @@ class Plane:
     def expire(
         self, now_ms: int, budget: int = ..., keys: list[tuple[int, bytes]] | None = ..., /
     ) -> tuple[int, int, int]: ...
+    patterns: int                 # somebody listens to patterns: PUBLISH is cold
+    # PUBLISH to this channel reaches the connection, until unlisten, which must come before it goes
+    def listen(self, conn: Conn, channel: bytes, /) -> None: ...
+    def unlisten(self, conn: Conn, channel: bytes, /) -> None: ...      # KeyError
     # a message to many, spelled once for each version of RESP; whoever serves them has to send it
     def push_all(self, conns: list[Conn], push: Push, /) -> None: ...
     def hot_names(self) -> frozenset[str]: ...      # commands with a native implementation, lower case

@@ -74,7 +74,7 @@ define(SHARD, "s", "shardchannel", "7.0.0", "shard channels", ("1..-1 not_key",)
 @command(
     "PUBLISH channel message", "pubsub loading stale fast", group="pubsub", since="2.0.0",
     summary="Send a message to all who listen to a channel, and tell how many they are.",
-    complexity="O(N+M) in the number of listeners and the number of patterns",
+    complexity="O(N+M) in the number of listeners and the number of patterns", hot=True,
 )  # fmt: skip
 def publish(session: Session, args: list[bytes]) -> Reply:
     return session.app.shared.messages.publish(args[0], args[1])

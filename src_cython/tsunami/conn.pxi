@@ -100,6 +100,8 @@ cdef struct conn_t:
     bint queued
     conn_t* next
     conn_t* prev
+    bint woken                  # it stands in the plane's list of those with messages to send
+    conn_t* wake_next
 
 
 # ---- buffers
@@ -270,6 +272,7 @@ cdef inline void conn_runs(conn_t* c, run_t* r, input_t* q, out_t* o) noexcept n
     r.out = o
     r.db_index = c.db
     r.db = c.plane.dbs[c.db]
+    r.conn = c
     r.session = c.session
     r.self_row = c.self_row
     r.resp = c.resp
@@ -439,6 +442,8 @@ cdef class Plane:
             free(self.p.spread[i])
         free(self.p.shared_in)
         free(self.p.shared_out.data)
+        free(self.p.spelled.data)
+        channels_close(&self.p.channels)
         for i in range(self.slow.len):
             free(self.slow.at[i].request.data)
 
@@ -608,6 +613,47 @@ cdef class Plane:
         finally:
             buf_free(&rows)
         return erased, latest, left
+
+    @property
+    def patterns(self):
+        return self.p.patterns
+
+    @patterns.setter
+    def patterns(self, size_t value):
+        self.p.patterns = value
+
+    def listen(self, Conn conn not None, bytes channel not None, /):
+        """From now on PUBLISH to this channel reaches the connection, which must unlisten before it goes."""
+        cdef uint64_t hash = 0
+        cdef channel_t* ch
+        if not self._channel_hash(channel, &hash):
+            return
+        ch = channel_open(&self.p.channels, hash, PyBytes_AS_STRING(channel), <size_t>PyBytes_GET_SIZE(channel))
+        if ch == NULL:
+            raise MemoryError
+        if not channel_enter(ch, &conn.c if conn.c.fd >= 0 else NULL):
+            channel_shut(&self.p.channels, ch)
+            raise MemoryError
+
+    def unlisten(self, Conn conn not None, bytes channel not None, /):
+        """Undo listen. KeyError if nobody listens to it."""
+        cdef uint64_t hash = 0
+        cdef channel_t* ch
+        if not self._channel_hash(channel, &hash):
+            return
+        ch = channel_find(&self.p.channels, hash, PyBytes_AS_STRING(channel), <size_t>PyBytes_GET_SIZE(channel))
+        if ch == NULL:
+            raise KeyError(channel)
+        channel_leave(&self.p.channels, ch, &conn.c)
+
+    cdef bint _channel_hash(self, bytes channel, uint64_t* hash) except -1:
+        """False: too long to be a key, so that PUBLISH is Python's."""
+        cdef bytes padded = channel + bytes(SLACK)
+        cdef probe_t probe
+        if probe_binary(&probe, PyBytes_AS_STRING(padded), <size_t>PyBytes_GET_SIZE(channel)) != ST_OK:
+            return False
+        hash[0] = probe.hash
+        return True
 
     def push_all(self, list conns not None, Push push not None, /):
         """Append a message to the output of each connection, spelled once for each version of RESP.

@@ -203,6 +203,15 @@ cdef class _Selector:
             self.last = c.prev
         c.next = c.prev = NULL
 
+    cdef inline void _wake(self) noexcept nogil:
+        """Queue those to whom messages were published."""
+        cdef conn_t* c
+        while self.p.woken != NULL:
+            c = <conn_t*>self.p.woken
+            self.p.woken = c.wake_next
+            c.woken = False
+            self._queue(c)
+
     cdef void _hand_over(self, conn_t* c, int state) noexcept nogil:
         cdef size_t cap
         cdef handed_t* room
@@ -397,6 +406,7 @@ cdef class _Selector:
         cdef conn_t* c
         cdef int status
         self.fired_len = 0
+        self._wake()
         while True:
             if self.first != NULL or self.handed_len:
                 timeout = 0             # somebody has work: only look
@@ -415,6 +425,7 @@ cdef class _Selector:
                 c = self.first
                 self._unqueue(c)
                 self._serve(c, now + TURN_NS)
+                self._wake()
                 now = ts_now_ns()
             if self.fired_len or self.handed_len or now >= until:
                 return 0
@@ -468,6 +479,7 @@ cdef class _Selector:
         cdef size_t i, kept = 0
         ts_epoll_set(self.epoll, EPOLL_CTL_DEL, fd, 0, 0)
         self._unqueue(&conn.c)
+        plane_unwake(self.p, &conn.c)
         for i in range(self.handed_len):
             if self.handed[i].conn != &conn.c:
                 self.handed[kept] = self.handed[i]

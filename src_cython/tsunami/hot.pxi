@@ -83,6 +83,11 @@ cdef struct plane_t:
     buf_t row                   # rows on their way into a table
     buf_t copy                  # rows on their way out
     call_t call                 # of ETS.CALL
+    out_t spelled               # a message on its way to many
+    # -- messages
+    channels_t channels
+    size_t patterns             # somebody listens to patterns: PUBLISH is Python's
+    void* woken                 # connections with messages that are not sent yet: conn_t, by wake_next
     char* shared_in             # what connections without a backlog receive into
     out_t shared_out            # and write to
 
@@ -93,6 +98,7 @@ cdef struct run_t:
     out_t* out
     table_t* db
     int db_index
+    void* conn                  # the connection: a conn_t
     uint64_t session            # as whom the connection acts; 0: nobody in particular
     const uint64_t* self_row    # who that is to Erlang: a row of this one term, or NULL
     int resp

@@ -1,0 +1,160 @@
+"""Keyspace notifications: the same commands with a real redis-server and with ours, and what is heard of them.
+
+After each command the one who listens is sent a mark; what came before it is what the command has caused.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from _redis import Client, our_server, redis_server
+from _support import wait_until
+
+FAR = int(time.time()) + 100_000
+PAST = 1_000_000_000
+Words = tuple[Any, ...]
+
+
+@pytest.fixture(scope="module")
+def theirs() -> Iterator[int]:
+    with redis_server() as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def ours() -> Iterator[int]:
+    with our_server() as server:
+        yield server.port
+
+
+def heard(port: int, classes: str, commands: list[Words]) -> list[tuple[Words, Any, list[tuple[bytes, bytes]]]]:
+    """Each command, its reply, and its events: (channel, message)."""
+    story = []
+    with Client(port) as client, Client(port) as listener:
+        client.value("FLUSHALL")
+        client.value("SELECT", "0")
+        client.value("CONFIG", "SET", "notify-keyspace-events", classes)
+        listener("PSUBSCRIBE", "*")
+        for words in commands:
+            reply = client(*words)
+            client.value("PUBLISH", "end", "")
+            events = []
+            while (message := [item[1] for item in listener.read()[1]])[2] != b"end":
+                events.append((message[2], message[3]))
+            story.append((words, reply, events))
+        client.value("CONFIG", "SET", "notify-keyspace-events", "")
+    return story
+
+
+STRINGS: list[Words] = [
+    ("SET", "k", "v"), ("SET", "k", "v", "EX", "100"), ("SET", "k", "v", "KEEPTTL"), ("SET", "k", "v", "NX"),
+    ("SET", "new", "v", "XX"), ("SET", "k", "w", "GET"), ("SETNX", "k", "v"), ("SETNX", "n", "v"),
+    ("SETEX", "k", "100", "v"), ("PSETEX", "k", "100000", "v"), ("MSET", "a", "1", "b", "2", "a", "3"),
+    ("MSETNX", "a", "1", "c", "2"), ("MSETNX", "c", "1", "d", "2"), ("GETSET", "k", "v"), ("GETDEL", "k"), ("GETDEL", "k"),
+    ("SET", "k", "v"), ("GETEX", "k"), ("GETEX", "k", "EX", "100"), ("GETEX", "k", "PERSIST"), ("GETEX", "k", "PERSIST"),
+    ("GETEX", "k", "EXAT", PAST), ("GETEX", "k", "EX", "100"), ("INCR", "i"), ("INCRBY", "i", "5"), ("DECR", "i"),
+    ("DECRBY", "i", "2"), ("INCRBYFLOAT", "i", "1.5"), ("INCR", "i"), ("APPEND", "t", "x"), ("APPEND", "t", ""),
+    ("SETRANGE", "t", "3", "abc"), ("SETRANGE", "t", "0", ""), ("SETRANGE", "none", "0", ""), ("SETBIT", "bits", "7", "1"),
+    ("GET", "k"), ("MGET", "a", "none"), ("STRLEN", "t"), ("GETRANGE", "t", "0", "1"),
+]  # fmt: skip
+KEYS: list[Words] = [
+    ("MSET", "a", "1", "b", "2", "c", "3"), ("DEL", "a", "none", "a", "b"), ("UNLINK", "c", "c"), ("SET", "k", "v"),
+    ("EXPIRE", "k", "100"), ("EXPIRE", "k", "200", "NX"), ("PEXPIRE", "k", "100000"), ("EXPIREAT", "k", FAR),
+    ("PEXPIREAT", "k", FAR * 1000), ("EXPIRE", "none", "100"), ("PERSIST", "k"), ("PERSIST", "k"), ("PERSIST", "none"),
+    ("EXPIRE", "k", "-1"), ("SET", "k", "v"), ("EXPIREAT", "k", PAST), ("SET", "k", "v"), ("RENAME", "k", "l"),
+    ("RENAME", "none", "l"), ("RENAME", "l", "l"), ("SET", "m", "1"), ("RENAME", "l", "m"), ("RENAMENX", "m", "k"), ("SET", "m", "1"),
+    ("RENAMENX", "k", "m"), ("COPY", "k", "copy"), ("COPY", "k", "copy"), ("COPY", "k", "copy", "REPLACE"),
+    ("COPY", "k", "k", "DB", "3"), ("COPY", "none", "l"), ("MOVE", "k", "2"), ("MOVE", "none", "2"), ("SET", "k", "x"),
+    ("MOVE", "k", "2"), ("SELECT", "2"), ("DEL", "k"), ("TYPE", "k"), ("EXISTS", "k", "m"), ("TTL", "k"), ("TOUCH", "k"), ("FLUSHDB",),
+    ("SELECT", "0"), ("FLUSHALL",),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("classes", ["KEA", "Kg", "E$", "KEAn", "KEAnm", "Em", "Kn"])
+@pytest.mark.parametrize("commands", [STRINGS, KEYS], ids=["strings", "keys"])
+def test_events_are_those_of_redis(theirs: int, ours: int, classes: str, commands: list[Words]) -> None:
+    for mine, redis_ in zip(heard(ours, classes, commands), heard(theirs, classes, commands), strict=True):
+        assert mine == redis_
+
+
+@pytest.mark.parametrize("text", ["", "A", "KEA", "KE", "Kg$", "mKE", "xeE", "KEglshz$xetd", "KEglshz$xet", "Ak", "nK", "q"])
+def test_the_setting_reads_as_in_redis(theirs: int, ours: int, text: str) -> None:
+    def told(port: int) -> list[Any]:
+        with Client(port) as client:
+            client.value("CONFIG", "SET", "notify-keyspace-events", "")
+            reply = client("CONFIG", "SET", "notify-keyspace-events", text)
+            return [reply, client("CONFIG", "GET", "notify-keyspace-events")]
+
+    assert told(ours) == told(theirs)
+
+
+def events(listener: Client, n: int) -> list[tuple[bytes, bytes]]:
+    return [(message[1][2][1], message[1][3][1]) for message in (listener.read() for _ in range(n))]
+
+
+@pytest.mark.parametrize("active", [True, False], ids=["swept", "met"])
+def test_a_key_that_expires_is_told_once(active: bool) -> None:
+    """When it is swept, or when a command meets it; never before it is due."""
+    with our_server() as server, Client(server.port) as client, Client(server.port) as listener:
+        client.value("CONFIG", "SET", "notify-keyspace-events", "Ex")
+        client.value("DEBUG", "SET-ACTIVE-EXPIRE", int(active))
+        listener("PSUBSCRIBE", "*")
+        begun = time.time()
+        client.value("SET", "k", "v", "PX", "60")
+        client.value("MSET", "other", "v", "third", "v")
+        client.value("PEXPIRE", "third", "70")
+        if not active:
+            time.sleep(0.2)
+            assert client.value("GET", "k") is None
+        assert events(listener, 2) == [(b"__keyevent@0__:expired", b"k"), (b"__keyevent@0__:expired", b"third")]
+        assert time.time() - begun > 0.054
+        client.value("GET", "k")
+        client.value("PUBLISH", "end", "")
+        assert events(listener, 1) == [(b"end", b"")]
+
+
+def test_the_expired_event_comes_before_what_the_command_does() -> None:
+    with our_server() as server, Client(server.port) as client, Client(server.port) as listener:
+        client.value("CONFIG", "SET", "notify-keyspace-events", "EA")
+        client.value("DEBUG", "SET-ACTIVE-EXPIRE", 0)
+        listener("PSUBSCRIBE", "*")
+        client.value("SET", "k", "v", "PX", "20")
+        time.sleep(0.1)
+        client.value("SET", "k", "w")
+        kinds = [channel.rpartition(b":")[2] for channel, _ in events(listener, 4)]
+        assert kinds == [b"set", b"expire", b"expired", b"set"]
+
+
+def test_hot_commands_are_told_and_run_natively_again_afterwards() -> None:
+    with our_server() as server, Client(server.port) as client, Client(server.port, 3) as listener:
+        listener("SUBSCRIBE", "__keyevent@0__:set")
+        cold = server._app.plane.counters()["cold_commands"]
+        client.all([("SET", "k", "v")] * 100)
+        assert server._app.plane.counters()["cold_commands"] == cold
+        client.value("CONFIG", "SET", "notify-keyspace-events", "E$")
+        client.all([("SET", "k", "v")] * 100)
+        assert [listener.read()[1][2] for _ in range(100)] == [("$", b"k")] * 100
+        client.value("CONFIG", "SET", "notify-keyspace-events", "")
+        cold = server._app.plane.counters()["cold_commands"]
+        client.all([("SET", "k", "v")] * 100)
+        assert server._app.plane.counters()["cold_commands"] == cold
+
+
+def test_a_listener_hears_of_its_own_changes_behind_the_reply() -> None:
+    with our_server() as server, Client(server.port, 3) as client:
+        client.value("CONFIG", "SET", "notify-keyspace-events", "E$")
+        client("SUBSCRIBE", "__keyevent@0__:set")
+        assert client("SET", "k", "v") == ("+", "OK")
+        assert client.read() == (">", [("$", b"message"), ("$", b"__keyevent@0__:set"), ("$", b"k")])
+
+
+def test_rows_of_python_programs_expire_aloud() -> None:
+    import tsunami
+
+    with our_server() as server, Client(server.port) as listener, Client(server.port) as client:
+        client.value("CONFIG", "SET", "notify-keyspace-events", "Ex")
+        listener("PSUBSCRIBE", "*")
+        tsunami.keyspace(3).insert((b"k", b"v"), ttl=0.05)
+        assert events(listener, 1) == [(b"__keyevent@3__:expired", b"k")]
+        wait_until(lambda: b"k" not in tsunami.keyspace(3), "it is gone")
