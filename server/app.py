@@ -265,8 +265,9 @@ class App:
         shared, tracking = self.shared, self.shared.tracking
         shared.set_writes_cold(self.plane, "notify", shared.notifications.of_writes)
         shared.set_writes_cold(self.plane, "tracking", tracking.active)
-        self.plane.reads_cold = shared.notifications.wants("m")
         self.hears_of_expiry = bool(shared.notifications.on) or tracking.active
+        met = self.hears_of_expiry and not self.active_expire  # then expired keys are told when a command meets them
+        self.plane.reads_cold = met or shared.notifications.wants("m")
 
     def sweep(self) -> None:
         """Erase what is due, and tell those who want to hear of it."""

@@ -21,8 +21,6 @@ from tsunami_server.pubsub import Messages
 
 CHANNEL_KINDS: Final = frozenset("KE")
 OF_A: Final = "g$lshzxetd"
-MISS: Final = "m"
-NEW: Final = "n"
 
 
 class Notifications:
@@ -50,8 +48,8 @@ class Notifications:
 
     @property
     def of_writes(self) -> bool:
-        """Is there a class of events for which changes have to be told?"""
-        return bool(self.on - CHANNEL_KINDS - {MISS})
+        """Are there events of commands that write? Of every class: some of them look for a key first, and miss it."""
+        return bool(self.on)
 
     def notify(self, kind: str, event: str, key: bytes, db: int) -> None:
         on = self.on

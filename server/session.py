@@ -67,8 +67,6 @@ WHILE_SUBSCRIBED = frozenset(
 )
 # Commands that write, and look a key up as readers do before: how many of their keys.
 WRITES_THAT_LOOK_UP = {"getex": 1, "getdel": 1, "getset": 1, "copy": 1}
-# Events of commands that make a key anew even if there was one.
-ALWAYS_NEW = frozenset(["rename_to", "copy_to", "move_to", "restore"])
 
 # How a connection is told that a table has become its own: the push, or None if it cannot be told.
 Transfer = Callable[["Session", Table, tsunami.Session | None, _core.Packed], _wire.Push | None]
@@ -212,16 +210,18 @@ class Session:
     def notify(self, kind: str, event: str, key: bytes, db: int | None = None) -> None:
         """A keyspace notification: the class as in notify-keyspace-events, the event, the key.
 
-        The key is one of the selected database, unless told otherwise.
+        The key is one of the selected database, unless told otherwise. That a key is new is told by itself, before its
+        first event; commands that put another in the place of one that was there tell it ("n", "new").
         """
         notifications = self.app.shared.notifications
         if not notifications.on:
             return
         home = self.conn.db
         where = home if db is None else db
-        if self._missing is not None and (event in ALWAYS_NEW or (where == home and key in self._missing)):
+        if self._missing and where == home and key in self._missing and kind not in "mx":
             self._missing.discard(key)
-            notifications.notify("n", "new", key, where)
+            if kind != "n":
+                notifications.notify("n", "new", key, where)
         notifications.notify(kind, event, key, where)
 
     @property

@@ -121,6 +121,7 @@ def rename(session: Session, args: list[bytes]) -> Reply:
 
 def tell_renamed(session: Session, args: list[bytes]) -> None:
     if args[0] != args[1]:
+        session.notify("n", "new", args[1])
         session.notify("g", "rename_from", args[0])
         session.notify("g", "rename_to", args[1])
 
@@ -170,6 +171,7 @@ def copy(session: Session, args: list[bytes]) -> Reply:
     home = keyspace(db)
     done = atomically(session.table, lambda view: copy_step(view, source, target, home, replace=replace, move=False))
     if done:
+        session.notify("n", "new", target, db)
         session.notify("g", "copy_to", target, db)
     return done
 
@@ -185,6 +187,7 @@ def move(session: Session, args: list[bytes]) -> Reply:
     home = keyspace(db)
     done = atomically(session.table, lambda view: copy_step(view, args[0], args[0], home, replace=False, move=True))
     if done:
+        session.notify("n", "new", args[0], db)
         session.notify("g", "move_from", args[0])
         session.notify("g", "move_to", args[0], db)
     return done

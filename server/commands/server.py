@@ -182,6 +182,7 @@ def debug_set_active_expire(session: Session, args: list[bytes]) -> Reply:
     if args[0] not in (b"0", b"1"):
         raise CommandError(SYNTAX)
     session.app.active_expire = args[0] == b"1"
+    session.app.watch_changes()
     return OK
 
 
