@@ -1,18 +1,23 @@
-"""tsunami-server: the command line -> Config -> run.
+"""tsunami-server: command line, environment and file -> Config -> run.
 
 Flags are the settings of config.py under Redis's names, in its manner: `--port 7000 --bind 127.0.0.1 ::1 --save ""`.
+What comes first counts: a flag, a variable of the environment (TSUNAMI_PORT), the file, the default.
 """
 
 import argparse
-import logging
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import tsunami
-from tsunami_server.app import LEVELS, run
+from tsunami_server import logs
+from tsunami_server.app import App, log, run
 from tsunami_server.config import SETTINGS, Config, ConfigError
+from tsunami_server.configfile import FILE_VARIABLE, FileError, Read, from_environment, read
 
 ALIASES = {"--log-level": "--loglevel"}
+WITHOUT_VALUE = ("--help", "--version", "--check-config")
 
 
 def joined(argv: Sequence[str]) -> list[str]:
@@ -23,7 +28,7 @@ def joined(argv: Sequence[str]) -> list[str]:
         if word.startswith("--") and len(word) > 2:
             name, equals, value = word.partition("=")
             words.append(ALIASES.get(name, name) + equals + value)
-            open_flag = not equals and name not in ("--help", "--version")
+            open_flag = not equals and name not in WITHOUT_VALUE
         elif open_flag and words:
             words[-1] += (" " if "=" in words[-1] else "=") + word
         else:
@@ -33,9 +38,15 @@ def joined(argv: Sequence[str]) -> list[str]:
 
 def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
-        prog="tsunami-server", description="Serve Tsunami's tables over RESP.", allow_abbrev=False
+        prog="tsunami-server",
+        description="Serve Tsunami's tables over RESP.",
+        epilog="Each setting can also stand in the file, and in the environment: TSUNAMI_PORT.",
+        allow_abbrev=False,
     )
     result.add_argument("--version", action="version", version=f"tsunami-server {tsunami.__version__}")
+    result.add_argument("file", nargs="?", help="a configuration file, TOML; the same as --config")
+    result.add_argument("--config", metavar="FILE", help=f"a configuration file, TOML (or by {FILE_VARIABLE})")
+    result.add_argument("--check-config", action="store_true", help="say whether a server could start so, and end")
     for setting in SETTINGS.values():
         note = f" (default: {setting.default})" if setting.default else ""
         result.add_argument(
@@ -44,18 +55,48 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
+def gathered(flags: Mapping[str, str], environ: Mapping[str, str], path: str | None) -> tuple[Config, list[str]]:
+    """The settings from everywhere, and what looks like a slip. ConfigError, FileError."""
+    file = read(Path(path).absolute()) if path else Read(Path())
+    variables, slips = from_environment(environ)
+    config = Config({**file.settings, **variables, **flags})
+    config.file = file.path if path else None
+    config.users = file.users
+    return config, slips
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the server. Exit status 0 after a stop, 1 if it could not listen, 2 for a wrong command line."""
+    """Run the server. Exit status 0 after a stop, 1 if it could not serve, 2 for wrong settings."""
     options = parser()
     given = vars(options.parse_args(joined(sys.argv[1:] if argv is None else argv)))
+    if given["file"] and given["config"]:
+        options.error("two configuration files: one as a word, one by --config")
+    path = given["file"] or given["config"] or os.environ.get(FILE_VARIABLE)
+    flags = {name: given[name] for name in SETTINGS if given[name] is not None}
     try:
-        config = Config({name: text for name, text in given.items() if text is not None})
+        config, slips = gathered(flags, os.environ, path)
+        if given["check_config"]:
+            return check(config, slips)
+        logs.configure(config.text("log-format"), config.text("logfile"), config.text("loglevel"))
     except ConfigError as error:
-        options.error(f"--{error.name}: {error.reason}")
-    logging.basicConfig(
-        format="%(asctime)s %(levelname)s %(message)s", level=LEVELS[config.text("loglevel")], stream=sys.stderr
-    )
+        is_flag = error.name in flags
+        options.error(f"{'--' if is_flag else ''}{error.name}: {error.reason}")
+    except FileError as error:
+        options.error(str(error))
+    for slip in slips:
+        log.warning("%s", slip)
     return run(config)
+
+
+def check(config: Config, slips: Sequence[str]) -> int:
+    """Say whether a server could start with these settings: also users, certificates, the packages that are needed."""
+    for slip in slips:
+        print(f"warning: {slip}", file=sys.stderr)
+    App(config).check()
+    if config.text("log-format") == "json":
+        logs.json_formatter()
+    print("the configuration is good" + (f": {config.file}" if config.file else ""))
+    return 0
 
 
 if __name__ == "__main__":

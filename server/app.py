@@ -19,25 +19,32 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Final, TypeVar
 
 from tsunami import _wire, keyspace
-from tsunami_server import commands  # noqa: F401  fills the registry
-from tsunami_server.config import Config
+from tsunami_server import commands, systemd  # noqa: F401  commands fills the registry
+from tsunami_server.commands import acl
+from tsunami_server.commands.clients import describe
+from tsunami_server.config import Config, ConfigError
 from tsunami_server.eviction import Memory
+from tsunami_server.logs import LEVELS
 from tsunami_server.metrics import Endpoint
 from tsunami_server.notifications import Notifications
 from tsunami_server.pubsub import Messages
 from tsunami_server.session import Session
 from tsunami_server.shared import Shared
+from tsunami_server.tls import make_context
 from tsunami_server.tracking import Tracking
-from tsunami_server.transport import Client, NativeTransport, StreamTransport, is_loopback
+from tsunami_server.transport import Client, NativeTransport, StreamTransport, TlsTransport, is_loopback
+from tsunami_server.users import ChangeError, Users
 
 log = logging.getLogger("tsunami")
 T = TypeVar("T")
@@ -65,6 +72,10 @@ DENIED: Final = (
     "NOTE: You only need to do one of the above things in order for the server to start accepting connections "
     "from the outside."
 )
+TWO_HOMES: Final = (
+    "users are declared in the configuration file, under [users], and in an ACL file: please define either an ACL file "
+    "or declare users directly in the configuration file, but not both"
+)
 FULL_HOUSE: Final = "ERR max number of clients reached"
 
 
@@ -81,6 +92,9 @@ class App:
         self.shared.tracking = Tracking(self.shared.messages, self.shared.sessions, self._watch_key, self._soon)
         self.hears_of_expiry = False
         self.memory = Memory(self.plane)
+        self.users = Users()
+        self.inherited: tuple[list[socket.socket], list[socket.socket]] = ([], [])  # opened for us: plain, for TLS
+        self.notify: Callable[..., None] = lambda *lines: None  # tell whoever has started us
         self.clients: dict[int, Client] = {}  # by session id
         self.selector = selector
         self.active_expire = True
@@ -88,13 +102,14 @@ class App:
         self.expire_late_ms = 0
         self.rejected_connections = 0
         self.started_ms = self.now_ms()
-        self.tcp_port = 0
+        self.tcp_port = self.tls_port = 0
         self.addresses: list[str] = []  # host:port and paths that are listened on
         self.metrics: Endpoint | None = None
         self.stopped = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
         self._transport: NativeTransport | StreamTransport | None = None
+        self._tls: TlsTransport | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._over_since: dict[int, float] = {}  # sessions above the soft output limit
         self._stopping: asyncio.Task[None] | None = None
@@ -116,10 +131,20 @@ class App:
         return asyncio.SelectorEventLoop(self.selector)
 
     async def start(self) -> None:
-        """Listen. OSError if an address cannot be had; then nothing is left open."""
+        """Listen. OSError if an address cannot be had, ConfigError for an ACL file with a mistake; then nothing is left
+        open.
+        """
         loop = asyncio.get_running_loop()
         self._loop, self._thread = loop, threading.get_ident()
-        sockets = list(self._open_sockets())
+        self._load_users()
+        context = make_context(self.config.text) if self.config.integer("tls-port") else None
+        sockets, encrypted = self.inherited
+        if not sockets and not encrypted:
+            sockets, encrypted = self._open_sockets()
+        else:
+            self._use_inherited()
+        if encrypted and context is None:
+            context = make_context(self.config.text)
         if self.selector is not None:
             self._transport = NativeTransport(self, loop, self.selector)
         else:
@@ -132,10 +157,38 @@ class App:
             self._transport.close()
             self._transport = None
             raise
+        if context is not None:
+            self._tls = TlsTransport(self, loop, context)
+            for sock in encrypted:
+                await self._tls.listen(sock)
         self._every("expire", self._expire, EXPIRE_LOOK_S)
         self._every("watch", self._watch, 1 / self.config.integer("hz"))
         for address in self.addresses:
-            log.info("ready to accept connections on %s", address)
+            log.info("ready to accept connections on %s", address, extra={"address": address})
+        self.notify("READY=1", f"STATUS=serving on {', '.join(self.addresses)}")
+
+    def _load_users(self) -> None:
+        """From the configuration file, or from a file of their own."""
+        path = self.config.text("aclfile")
+        if path and self.config.users:
+            raise ConfigError("aclfile", TWO_HOMES)
+        for name, rules in self.config.users.items():
+            try:
+                self.users.change(name.encode(), rules.encode().split())
+            except ChangeError as error:
+                raise ConfigError(f"users.{name}", str(error)) from None
+        self.users_changed()
+        if path:
+            try:
+                acl.load(self, Path(path))
+            except ChangeError as error:
+                raise ConfigError("aclfile", str(error)) from None
+
+    def check(self) -> None:
+        """Do all that start() does before it listens. ConfigError."""
+        self._load_users()
+        if self.config.integer("tls-port"):
+            make_context(self.config.text)
 
     def _serve_metrics(self) -> None:
         port = self.config.integer("metrics-port")
@@ -168,7 +221,10 @@ class App:
             self.stopped.set()
             return
         log.info("stopping")
+        self.notify("STOPPING=1")
         self._transport.stop_listening()
+        if self._tls is not None:
+            self._tls.close()
         if self._unix_path:
             with contextlib.suppress(OSError):
                 os.unlink(self._unix_path)
@@ -204,6 +260,20 @@ class App:
         while self.clients and time.monotonic() < grace:
             await asyncio.sleep(DRAIN_LOOK_S)
 
+    def reload(self) -> None:
+        """Read certificates and the ACL file again (SIGHUP). What has a mistake stays as it was."""
+        self.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        try:
+            if self._tls is not None:
+                self._tls.context = make_context(self.config.text)
+                log.info("certificates read again")
+            if path := self.config.text("aclfile"):
+                acl.load(self, Path(path))
+                log.info("ACL file read again")
+        except (ConfigError, ChangeError) as error:
+            log.error("not reloaded: %s", error)
+        self.notify("READY=1")
+
     # ---- what sessions ask (session.Host)
 
     def now_ms(self) -> int:
@@ -235,6 +305,14 @@ class App:
     def _later(self, work: Callable[[], None]) -> None:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon(work)
+
+    def describe(self, session: Session, /) -> str:
+        return describe(session)
+
+    def users_changed(self) -> None:
+        self.plane.auth_required = self.users.default.needs_password
+        for session in self.shared.sessions.values():
+            session.rights_changed()
 
     def transferred(self, session: Session, /) -> None:
         if threading.get_ident() == self._thread:
@@ -299,7 +377,7 @@ class App:
         if len(self.clients) >= self.config.integer("maxclients"):
             self.rejected_connections += 1
             return _wire.Error(FULL_HOUSE)
-        open_house = self.config.flag("protected-mode") and not self.config.text("requirepass")
+        open_house = self.config.flag("protected-mode") and self.users.default.no_password
         if open_house and not unix and not is_loopback(peer):
             self.rejected_connections += 1
             return _wire.Error(DENIED)
@@ -386,44 +464,80 @@ class App:
     # ---- settings
 
     def _configure(self, changed: frozenset[str]) -> None:
-        """Bring the settings to where they are in force; those read when they are needed are not here."""
-        config, plane = self.config, self.plane
+        """Bring the settings to where they are in force; those read when they are needed are not here.
+
+        At the start nothing has changed, and all are brought there.
+        """
+        config, plane, starting = self.config, self.plane, not changed
+        if self._tls is not None and any(name.startswith("tls-") for name in changed):
+            self._tls.context = self._new_context()  # first: it may be refused
         plane.max_bulk = config.integer("proto-max-bulk-len")
         plane.max_query = config.integer("client-query-buffer-limit")
         plane.soft_query = config.integer("client-query-mark")
         plane.soft_output = config.integer("client-output-mark")
         plane.hard_output = config.output_limit("normal")[0]
         plane.hard_messages = config.output_limit("pubsub")[0]
-        plane.auth_required = bool(config.text("requirepass"))
         plane.slow_us = config.integer("slowlog-log-slower-than")
         self.shared.notifications.configure(config.text("notify-keyspace-events"))
         self.watch_changes()
         plane.spreads = config.flag("latency-tracking")
-        if not changed or changed & MEMORY_SETTINGS:
+        if starting or changed & MEMORY_SETTINGS:
             self.memory.configure(config)
+        if starting or "requirepass" in changed:
+            self.users.set_default_password(config.text("requirepass").encode())
+            self.users_changed()
+        if starting or "acl-pubsub-default" in changed:
+            self.users.all_channels = config.text("acl-pubsub-default") == "allchannels"
+        self.users.log.trim(config.integer("acllog-max-len"))
         if "loglevel" in changed:
             log.setLevel(LEVELS[config.text("loglevel")])
 
+    def _new_context(self) -> ssl.SSLContext:
+        try:
+            return make_context(self.config.text)
+        except ConfigError as error:
+            log.warning("the TLS settings stay as they were: %s", error)
+            raise ConfigError(error.name, "Unable to update TLS configuration. Check server logs.") from error
+
     # ---- sockets
 
-    def _open_sockets(self) -> Iterator[socket.socket]:
-        opened: list[socket.socket] = []
+    def _open_sockets(self) -> tuple[list[socket.socket], list[socket.socket]]:
+        """All that is listened on: in the clear, and with TLS."""
+        plain: list[socket.socket] = []
+        encrypted: list[socket.socket] = []
+        port, tls_port = self.config.integer("port"), self.config.integer("tls-port")
         try:
-            opened += self._open_tcp()
+            if port or not tls_port:
+                self.tcp_port = self._open_tcp(port, plain)
+            if tls_port:
+                self.tls_port = self._open_tcp(tls_port, encrypted, " (TLS)")
             if path := self.config.text("unixsocket"):
-                opened.append(self._open_unix(path))
+                plain.append(self._open_unix(path))
         except BaseException:
-            for sock in opened:
+            for sock in plain + encrypted:
                 sock.close()
             raise
-        if not opened:
+        if not plain and not encrypted:
             raise OSError("nothing to listen on: neither bind nor unixsocket is set")
-        yield from opened
+        return plain, encrypted
 
-    def _open_tcp(self) -> list[socket.socket]:
+    def _use_inherited(self) -> None:
+        plain, encrypted = self.inherited
+        for sock in plain + encrypted:
+            address = sock.getsockname()
+            if isinstance(address, str):
+                self.addresses.append(address)
+                continue
+            host, port = address[:2]
+            note = " (TLS)" if sock in encrypted else ""
+            self.addresses.append((f"[{host}]:{port}" if ":" in host else f"{host}:{port}") + note)
+            if note:
+                self.tls_port = port
+            else:
+                self.tcp_port = port
+
+    def _open_tcp(self, port: int, opened: list[socket.socket], note: str = "") -> int:
         """One socket for each address; with port 0 the first takes a free port and the others take the same."""
-        opened: list[socket.socket] = []
-        port = self.config.integer("port")
         for word in self.config.text("bind").split():
             for host in ("0.0.0.0", "::") if word.lstrip("-") == "*" else (word.lstrip("-"),):
                 try:
@@ -431,14 +545,11 @@ class App:
                 except OSError as error:
                     if (word.startswith("-") or word == "*") and opened:
                         continue
-                    for each in opened:
-                        each.close()
                     raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
                 opened.append(sock)
                 port = port or sock.getsockname()[1]
-                self.addresses.append(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
-        self.tcp_port = port if opened else 0
-        return opened
+                self.addresses.append((f"[{host}]:{port}" if ":" in host else f"{host}:{port}") + note)
+        return port if opened else 0
 
     def _open_unix(self, path: str) -> socket.socket:
         remove_stale(path)
@@ -501,14 +612,6 @@ def free_selector(loop: asyncio.AbstractEventLoop) -> _wire.NativeSelector | Non
     return selector
 
 
-LEVELS: Final = {
-    "debug": logging.DEBUG,
-    "verbose": logging.INFO,
-    "notice": logging.INFO,
-    "warning": logging.WARNING,
-}
-
-
 def listening(host: str, port: int, backlog: int) -> socket.socket:
     family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
         0
@@ -548,6 +651,8 @@ def remove_stale(path: str) -> None:
 def run(config: Config) -> int:
     """Serve until a signal or SHUTDOWN says stop. The exit status: 0, or 1 if the server could not listen."""
     app = App(config)
+    app.inherited = systemd.take_sockets(os.environ, os.getpid())
+    app.notify = systemd.Notifier(os.environ)
     loop = app.make_loop()
     asyncio.set_event_loop(loop)
     try:
@@ -562,11 +667,13 @@ async def _serve(app: App) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, app.shutdown)
+    with contextlib.suppress(NotImplementedError):
+        loop.add_signal_handler(signal.SIGHUP, app.reload)
     app.reserve_descriptors()
     try:
         await app.start()
-    except OSError as error:
-        log.error("%s", error.strerror or error)
+    except (OSError, ConfigError) as error:
+        log.error("%s", getattr(error, "strerror", None) or error)
         return 1
     await app.stopped.wait()
     return 0

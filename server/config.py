@@ -11,8 +11,10 @@ What must stay true:
 2. set_many changes all or nothing.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 Parse = Callable[[str], str]  # what was written -> what CONFIG GET shows; ValueError with Redis's reason
@@ -30,12 +32,16 @@ class ConfigError(ValueError):
 # ---- forms of values
 
 
+INTEGER: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
+INT_MAX: Final = (1 << 31) - 1
+LONG_MAX: Final = (1 << 63) - 1
+
+
 def number(least: int, most: int) -> Parse:
     def parse(text: str) -> str:
-        try:
-            value = int(text, 10)
-        except ValueError:
-            raise ValueError("argument couldn't be parsed into an integer") from None
+        value = int(text) if INTEGER.fullmatch(text) else LONG_MAX + 1
+        if not -LONG_MAX - 1 <= value <= LONG_MAX:
+            raise ValueError("argument couldn't be parsed into an integer")
         if not least <= value <= most:
             raise ValueError(f"argument must be between {least} and {most} inclusive")
         return str(value)
@@ -47,15 +53,15 @@ UNITS: Final = {"": 1, "b": 1, "k": 1000, "kb": 1 << 10, "m": 10**6, "mb": 1 << 
 
 
 def bytes_of(text: str) -> int:
-    """Redis's memory values: 100, 64kb (of 1024), 64k (of 1000), 1gb."""
+    """Redis's memory values: 100, 64kb (of 1024), 64k (of 1000), 1gb; and nothing, which is 0."""
     digits = text.rstrip("bBkKmMgG")
     unit = UNITS.get(text[len(digits) :].lower())
-    if unit is None or not (digits.isascii() and digits.isdecimal()):
+    if unit is None or (text and not (digits.isascii() and digits.isdecimal())):
         raise ValueError("argument must be a memory value")
-    return int(digits) * unit
+    return int(digits or 0) * unit
 
 
-def memory(least: int = 0, most: int = 1 << 48) -> Parse:
+def memory(least: int = 0, most: int = LONG_MAX) -> Parse:
     def parse(text: str) -> str:
         value = bytes_of(text)
         if not least <= value <= most:
@@ -140,7 +146,7 @@ OUTPUT_LIMITS: Final = "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432
 def output_limits(text: str) -> str:
     """class hard soft seconds, for one class or several; those that are not named keep their defaults."""
     parts = text.split()
-    if not parts or len(parts) % 4:
+    if len(parts) % 4:
         raise ValueError("Wrong number of arguments in buffer limit configuration.")
     limits = {OUTPUT_LIMITS.split()[i]: OUTPUT_LIMITS.split()[i + 1 : i + 4] for i in range(0, 12, 4)}
     for i in range(0, len(parts), 4):
@@ -151,7 +157,7 @@ def output_limits(text: str) -> str:
             limits[OUTPUT_CLASSES[name.lower()]] = [
                 str(bytes_of(hard)),
                 str(bytes_of(soft)),
-                number(0, 1 << 31)(seconds),
+                number(0, INT_MAX)(seconds),
             ]
         except ValueError:
             raise ValueError("Error in hard, soft or soft_seconds setting in buffer limit configuration.") from None
@@ -172,27 +178,43 @@ class Setting:
 
 
 MB: Final = 1 << 20
-INT_MAX: Final = (1 << 31) - 1
-LONG_MAX: Final = (1 << 63) - 1
 
 SETTINGS: Final[Mapping[str, Setting]] = {
     setting.name: setting
     for setting in (
         # -- where to listen
-        Setting("port", number(0, 65535), "6379", False, "TCP port; 0 takes one that is free"),
+        Setting("port", number(0, 65535), "6379", False,
+                "TCP port; 0 takes one that is free, or, with tls-port set, none"),
         Setting("bind", words, "127.0.0.1 -::1", False,
                 "addresses to listen on; * is all of them; - before one: not available is no error; empty: no TCP"),
         Setting("unixsocket", str, "", False, "path of a Unix socket to listen on as well"),
         Setting("unixsocketperm", octal, "0", False, "its permissions, octal; 0 leaves them to the umask"),
-        Setting("tcp-backlog", number(0, 1 << 31), "511", False, "connections that may wait to be accepted"),
+        Setting("tcp-backlog", number(0, INT_MAX), "511", False, "connections that may wait to be accepted"),
         Setting("io", choice("auto", "native", "asyncio"), "auto", False,
                 "how sockets are served: by the native selector (Linux), or by asyncio's own means"),
+        # -- TLS
+        Setting("tls-port", number(0, 65535), "0", False, "TCP port for TLS; 0: none"),
+        Setting("tls-cert-file", str, "", True, "the server's certificate, PEM, with its chain"),
+        Setting("tls-key-file", str, "", True, "the key of the certificate, PEM"),
+        Setting("tls-key-file-pass", str, "", True, "the passphrase of the key, if it is encrypted"),
+        Setting("tls-ca-cert-file", str, "", True, "certificates of those who vouch for clients, PEM"),
+        Setting("tls-ca-cert-dir", str, "", True, "the same as a directory of files named by their hashes"),
+        Setting("tls-auth-clients", choice("no", "yes", "optional"), "yes", True,
+                "whether clients must have a certificate"),
+        Setting("tls-protocols", words, "", True, "versions that are spoken; nothing: TLSv1.2 TLSv1.3"),
+        Setting("tls-ciphers", str, "", True, "ciphers of TLS 1.2 and below, as OpenSSL spells them"),
+        Setting("tls-ciphersuites", str, "", True, "cipher suites of TLS 1.3; needs Python 3.15"),
+        Setting("tls-prefer-server-ciphers", yes_no, "no", True, "the server's order of ciphers counts"),
         # -- who may come in
         Setting("requirepass", str, "", True, "password; without one nobody needs to authenticate"),
+        Setting("aclfile", str, "", False, "file of users: read at the start and by ACL LOAD, written by ACL SAVE"),
+        Setting("acl-pubsub-default", choice("allchannels", "resetchannels"), "resetchannels", True,
+                "whether new users may use all channels, or none"),
+        Setting("acllog-max-len", number(0, LONG_MAX), "128", True, "entries that ACL LOG keeps"),
         Setting("protected-mode", yes_no, "yes", True, "while there is no password, serve only this machine"),
-        Setting("maxclients", number(1, 1 << 32), "10000", True, "connections at the same time"),
-        Setting("timeout", number(0, 1 << 31), "0", True, "close a connection after so many idle seconds; 0: never"),
-        Setting("tcp-keepalive", number(0, 1 << 31), "300", True, "seconds between probes of a silent peer; 0: none"),
+        Setting("maxclients", number(1, INT_MAX), "10000", True, "connections at the same time"),
+        Setting("timeout", number(0, INT_MAX), "0", True, "close a connection after so many idle seconds; 0: never"),
+        Setting("tcp-keepalive", number(0, INT_MAX), "300", True, "seconds between probes of a silent peer; 0: none"),
         Setting("enable-debug-command", choice("yes", "no", "local"), "local", False, "who may use DEBUG"),
         # -- how much of everything
         Setting("proto-max-bulk-len", memory(MB), str(512 * MB), True, "the longest argument, and the longest string"),
@@ -257,18 +279,20 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         Setting("save", choice(""), "", False, "no snapshots"),
         Setting("appendonly", choice("no"), "no", False, "no log"),
         # -- what is watched
-        Setting("slowlog-log-slower-than", number(-1, 1 << 62), "10000", True, "microseconds; -1: log nothing"),
+        Setting("slowlog-log-slower-than", number(-1, LONG_MAX), "10000", True, "microseconds; -1: log nothing"),
         Setting("slowlog-max-len", number(0, (1 << 63) - 1), "128", True, "entries that SLOWLOG keeps"),
-        Setting("latency-monitor-threshold", number(0, 1 << 31), "0", True, "milliseconds; 0: watch nothing"),
+        Setting("latency-monitor-threshold", number(0, LONG_MAX), "0", True, "milliseconds; 0: watch nothing"),
         Setting("latency-tracking", yes_no, "yes", True, "keep a histogram of each command's time"),
         Setting("latency-tracking-info-percentiles", percentiles, "50 99 99.9", True,
                 "which percentiles INFO shows of them"),
         Setting("metrics-port", number(0, 65535), "0", False,
                 "serve figures for Prometheus on this port (needs tsunami[metrics]); 0: do not"),
         Setting("metrics-bind", words, "127.0.0.1", False, "the address for metrics-port"),
+        Setting("log-format", choice("text", "json"), "text", False, "how a line of the log looks"),
+        Setting("logfile", str, "", False, "file for the log; nothing: standard error"),
         Setting("loglevel", choice("debug", "verbose", "notice", "warning"), "notice", True, "what is logged"),
         Setting("hz", number(1, 500), "10", True, "how often a second idle and slow connections are looked for"),
-        Setting("shutdown-timeout", number(0, 1 << 31), "10", True,
+        Setting("shutdown-timeout", number(0, INT_MAX), "10", True,
                 "seconds in which clients may receive their last replies when the server stops"),
     )
 }  # fmt: skip
@@ -290,6 +314,8 @@ class Config:
     def __init__(self, values: Mapping[str, str] | None = None) -> None:
         self._values = {setting.name: setting.default for setting in SETTINGS.values()}
         self.on_change: Callable[[frozenset[str]], None] = lambda names: None
+        self.file: Path | None = None  # where they were read from, and CONFIG REWRITE writes them
+        self.users: Mapping[str, str] = {}  # what the file says of users
         for name, text in (values or {}).items():
             self._values[ALIASES.get(name, name)] = parsed(name, text)
 
@@ -305,6 +331,10 @@ class Config:
     def text(self, name: str, /) -> str:
         """The value as CONFIG GET shows it. KeyError if there is no such setting."""
         return self._values[ALIASES.get(name, name)]
+
+    def all(self) -> dict[str, str]:
+        """Every setting once, by its newer name."""
+        return dict(self._values)
 
     def integer(self, name: str, /) -> int:
         return int(self._values[name])

@@ -32,8 +32,13 @@ class _Served:
 
     @property
     def port(self) -> int:
-        """The TCP port; 0 if only a Unix socket is served."""
+        """The TCP port; 0 if only TLS or a Unix socket is served."""
         return self._app.tcp_port
+
+    @property
+    def tls_port(self) -> int:
+        """The TCP port for TLS; 0 if there is none."""
+        return self._app.tls_port
 
     @property
     def address(self) -> tuple[str, int] | str:

@@ -83,8 +83,8 @@ def without_passwords(command: Command, argv: Sequence[bytes]) -> list[bytes]:
     if command.name == "config|set":
         secret = (b"requirepass", b"masterauth", b"masteruser", b"tls-key-file-pass", b"tls-client-key-file-pass")
         return [REDACTED if at and words[at - 1].lower() in secret else word for at, word in enumerate(words)]
-    if command.name == "acl|setuser":
-        return [REDACTED if at > 2 else word for at, word in enumerate(words)]
+    if command.name in ("acl|setuser", "acl|getuser", "acl|deluser"):  # also whom it is about, as in Redis
+        return [REDACTED if at > 1 else word for at, word in enumerate(words)]
     return words
 
 

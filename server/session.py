@@ -30,25 +30,38 @@ What must stay true:
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from typing import Protocol, TypeVar
+from pathlib import Path
+from typing import Literal, Protocol, TypeVar
 
 import tsunami
 from tsunami import Table, _core, _wire, keyspace
-from tsunami_server.command import Command, CommandError, Reply, registry, wrong_number
+from tsunami_server.command import Command, CommandError, Reply, printable, registry, wrong_number
 from tsunami_server.eviction import Memory
 from tsunami_server.observe import monitor_line, spread_at, without_passwords
 from tsunami_server.pubsub import Subscriptions
+from tsunami_server.rules import CHANNELS, Denied, Kind
 from tsunami_server.shared import Shared
 from tsunami_server.terms import reply_of
 from tsunami_server.tracking import Options
+from tsunami_server.users import Context, Reason, User, Users
 
 log = logging.getLogger("tsunami")
 T = TypeVar("T")
 
-DEFAULT_USER = b"default"
 NO_REPLY = _wire.Raw(b"")
 # Those that carry out others: MONITOR shows them before what stands inside of them.
 TOLD_FIRST = {"eval", "evalsha", "eval_ro", "evalsha_ro"}
+# Where a command stands whose user may not do it, and what Redis says there.
+Place = Literal["toplevel", "multi", "exec", "lua"]
+CHANGED_RIGHTS = (
+    "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. "
+    "This command is no longer allowed for the following reason: "
+)
+CHANGED_RIGHT: dict[Kind, str] = {
+    "command": "no permission to execute the command or subcommand",
+    "key": "no permission to touch the specified keys",
+    "channel": "no permission to access one of the channels used as arguments to the command",
+}
 NO_AUTH = "NOAUTH Authentication required."
 NOT_IN_MULTI = "ERR Command not allowed inside a transaction"
 NOT_IN_SCRIPT = "ERR This Redis command is not allowed from script"
@@ -92,7 +105,11 @@ class Settings(Protocol):
     shows.
     """
 
+    file: Path | None
+    users: Mapping[str, str]
+
     def names(self) -> Iterable[str]: ...
+    def all(self) -> dict[str, str]: ...
     def text(self, name: str, /) -> str: ...
     def set_many(self, pairs: Mapping[str, str], /) -> None: ...  # all or nothing; ConfigError
 
@@ -103,6 +120,7 @@ class Host(Protocol):
     shared: Shared
     memory: Memory
     plane: _wire.Plane
+    users: Users
     active_expire: bool
 
     @property
@@ -126,6 +144,8 @@ class Host(Protocol):
     def hears_of_expiry(self) -> bool: ...  # does anybody?
     def sweep(self) -> None: ...  # erase what is due, now
     def send_to(self, session: "Session", /) -> None: ...  # what has been written besides replies
+    def describe(self, session: "Session", /) -> str: ...  # as CLIENT LIST does
+    def users_changed(self) -> None: ...  # some of their rights, or the default one's password
     def transferred(self, session: "Session", /) -> None: ...  # called from any thread: a message waits in its holder
     def shutdown(self) -> None: ...
 
@@ -149,6 +169,7 @@ class Session:
         self.command_name = ""  # of the last cold command, as CLIENT LIST shows it
         self.may_block = True  # False inside of EXEC and scripts
         self.in_script = False
+        self.user = app.users.default
         self._cold_for: set[str] = set()  # why all commands come here
         self.subscriptions = Subscriptions()
         self.tracking: Options | None = None  # how it hears of changes to keys
@@ -159,6 +180,7 @@ class Session:
         self.spell_transfer: Transfer = plain_transfer
         self._closed = app.shared.event()
         app.shared.sessions[conn.id] = self
+        self.rights_changed()
 
     # -- what handlers use
 
@@ -187,6 +209,34 @@ class Session:
     @property
     def is_local(self) -> bool:
         return self.unix or self.peer.startswith(("127.", "[::1]", "::1"))
+
+    # -- who the user is
+
+    def log_in(self, user: User) -> None:
+        self.user = user
+        self.conn.authenticated = True
+        self.rights_changed()
+
+    def log_out(self) -> None:
+        """Be the default user again, as a new connection is."""
+        self.user = self.app.users.default
+        self.conn.authenticated = not self.user.needs_password
+        self.rights_changed()
+
+    def rights_changed(self) -> None:
+        """Hot commands are for those users of whom nothing has to be asked."""
+        self.set_cold("rights", not self.user.is_free)
+
+    def may_touch_all(self, argv: list[bytes]) -> bool:
+        """May the user make this call, and read every key besides? For keys that a call does not name (SORT BY)."""
+        return self.user.may_touch_all(registry.find(argv), argv)
+
+    def note_denied(self, reason: Reason, context: Context, what: bytes, user: bytes) -> None:
+        """For ACL LOG."""
+        app = self.app
+        app.users.log.note(
+            reason, context, what, user, app.describe(self), app.now_ms(), self.setting("acllog-max-len")
+        )
 
     # -- what others switch
 
@@ -289,7 +339,7 @@ class Session:
         """Why a command is not carried out, or None: Redis's checks in Redis's order."""
         if not command.accepts(len(argv)):
             return str(wrong_number(command.name))
-        if command.needs_auth and not self.conn.authenticated:
+        if command.needs_auth and not self.conn.authenticated and self.app.users.default.needs_password:
             return NO_AUTH
         return self.forbidden(command, argv) or self.out_of_memory(command) or self.only_subscribed(command)
 
@@ -299,11 +349,21 @@ class Session:
             return str(wrong_number(command.name))
         if script and "noscript" in command.flags:
             return NOT_IN_SCRIPT
-        return self.forbidden(command, argv) or (self.app.memory.refuse_inside(command) if script else None)
+        forbidden = self.forbidden(command, argv, "lua" if script else "exec")
+        return forbidden or (self.app.memory.refuse_inside(command) if script else None)
 
-    def forbidden(self, command: Command, argv: list[bytes]) -> str | None:
-        """What the user's rights say against it."""
-        return None
+    def forbidden(self, command: Command, argv: list[bytes], place: Place = "toplevel") -> str | None:
+        """What the user's rights say against it. It is noted in ACL LOG."""
+        user = self.user
+        if user.is_free and command.name not in CHANNELS:
+            return None
+        denied = user.denied(command, argv)
+        if denied is None:
+            return None
+        self.note_denied(denied.kind, "multi" if place == "exec" else place, denied.what, user.name)
+        if place == "exec":
+            return CHANGED_RIGHTS + CHANGED_RIGHT[denied.kind]
+        return ("NOPERM ACL failure in script: " if place == "lua" else "NOPERM ") + denied_text(denied, user)
 
     def out_of_memory(self, command: Command) -> str | None:
         """What `maxmemory` says against it."""
@@ -529,3 +589,13 @@ class Session:
         if 0 < threshold_ms <= usec // 1000:
             event = "fast-command" if "fast" in command.flags else "command"
             app.shared.note_latency(event, app.now_ms(), usec // 1000)
+
+
+def denied_text(denied: Denied, user: User, *, verbose: bool = False) -> str:
+    """Redis's words; `verbose`: with the key or the channel, which are not everybody's to see."""
+    what, name = printable(denied.what), printable(user.name)
+    if denied.kind == "command":
+        return f"User {name} has no permissions to run the '{what}' command"
+    if verbose:
+        return f"User {name} has no permissions to access the '{what}' {denied.kind}"
+    return f"No permissions to access a {denied.kind}"

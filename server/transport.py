@@ -4,6 +4,7 @@
                        come here
     StreamTransport    asyncio's own transports, through BufferedProtocol: any loop, uvloop included, and platforms
                        without epoll
+    TlsTransport       beside either of them, for the TLS port: asyncio decrypts, the rest is as with StreamTransport
 
 What it is: accepting, answering cold commands one after the other, closing.
 
@@ -24,6 +25,7 @@ import errno
 import fcntl
 import logging
 import socket
+import ssl
 import termios
 import time
 from collections.abc import Awaitable
@@ -38,6 +40,8 @@ ACCEPT_AT_ONCE: Final = 64
 ACCEPT_PAUSE_S: Final = 0.5  # after the process ran out of descriptors
 TURN_S: Final = 0.001  # of one client's cold commands, before the loop goes on
 TURN_US: Final = 1000
+HANDSHAKE_S: Final = 10.0  # in which a client must have done its part of TLS's handshake
+GREETINGS: Final = 1024  # handshakes at the same time
 WRITE_BYTES: Final = 256 * 1024  # given to asyncio's transports at once
 PLATFORM_KEEPALIVE: Final = getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", None))
 
@@ -198,16 +202,13 @@ class NativeClient(Client):
         self.sock.close()
 
 
-class NativeTransport:
-    """Accepts here; the selector reads, runs and writes, and hands over what needs Python."""
+class Acceptor:
+    """Listens and accepts; a subclass says what becomes of a connection."""
 
-    def __init__(self, host: Host, loop: asyncio.AbstractEventLoop, selector: _wire.NativeSelector) -> None:
+    def __init__(self, host: Host, loop: asyncio.AbstractEventLoop) -> None:
         self.host = host
         self.loop = loop
-        self.selector = selector
-        self.clients: dict[int, NativeClient] = {}
         self.listeners: list[socket.socket] = []
-        loop.add_reader(selector.signal, self._handed)
 
     async def listen(self, sock: socket.socket, /) -> None:
         self.listeners.append(sock)
@@ -219,15 +220,9 @@ class NativeTransport:
             sock.close()
         self.listeners.clear()
 
-    def close(self) -> None:
-        self.stop_listening()
-        self.loop.remove_reader(self.selector.signal)
-
-    def _handed(self) -> None:
-        for fd, state in self.selector.take():
-            client = self.clients.get(fd)
-            if client is not None:
-                client.handed(state)
+    def _open(self, sock: socket.socket, address: object, unix: bool) -> None:
+        """Serve a connection. OSError: it is gone already."""
+        raise NotImplementedError
 
     def _accept(self, listener: socket.socket) -> None:
         for _ in range(ACCEPT_AT_ONCE):
@@ -241,7 +236,7 @@ class NativeTransport:
             sock.setblocking(False)
             try:
                 self._open(sock, address, listener.family == getattr(socket, "AF_UNIX", None))
-            except OSError:  # it is gone already
+            except OSError:
                 sock.close()
 
     def _accept_failed(self, listener: socket.socket, error: OSError) -> None:
@@ -254,6 +249,26 @@ class NativeTransport:
     def _accept_again(self, listener: socket.socket) -> None:
         if listener in self.listeners:
             self.loop.add_reader(listener.fileno(), self._accept, listener)
+
+
+class NativeTransport(Acceptor):
+    """Accepts here; the selector reads, runs and writes, and hands over what needs Python."""
+
+    def __init__(self, host: Host, loop: asyncio.AbstractEventLoop, selector: _wire.NativeSelector) -> None:
+        super().__init__(host, loop)
+        self.selector = selector
+        self.clients: dict[int, NativeClient] = {}
+        loop.add_reader(selector.signal, self._handed)
+
+    def close(self) -> None:
+        self.stop_listening()
+        self.loop.remove_reader(self.selector.signal)
+
+    def _handed(self) -> None:
+        for fd, state in self.selector.take():
+            client = self.clients.get(fd)
+            if client is not None:
+                client.handed(state)
 
     def _open(self, sock: socket.socket, address: object, unix: bool) -> None:
         peer, local = names(address, sock.getsockname(), unix)
@@ -288,6 +303,7 @@ class StreamClient(Client, asyncio.BufferedProtocol):
         self.lost = False  # there is no connection any more
         self.scheduled = False
         sock = transport.get_extra_info("socket")
+        self.encrypted = transport.get_extra_info("ssl_object") is not None
         if not unix:
             prepare(sock, host.keepalive_s)
         address, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
@@ -306,7 +322,7 @@ class StreamClient(Client, asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         self.peer_ended = True
         self._go_on()
-        return True  # what has been asked is still answered
+        return not self.encrypted  # what has been asked is still answered; TLS has no half-closed connections
 
     def pause_writing(self) -> None:
         self.choked = True
@@ -426,6 +442,38 @@ class StreamTransport:
 
     def close(self) -> None:
         self.stop_listening()
+
+
+class TlsTransport(Acceptor):
+    """Accepts on the TLS port. Each connection gets the context that is in force when it comes."""
+
+    def __init__(self, host: Host, loop: asyncio.AbstractEventLoop, context: ssl.SSLContext) -> None:
+        super().__init__(host, loop)
+        self.context = context
+        self.greeting: set[asyncio.Task[None]] = set()  # connections whose handshake is under way
+
+    def close(self) -> None:
+        self.stop_listening()
+        for task in list(self.greeting):
+            task.cancel()
+
+    def _open(self, sock: socket.socket, address: object, unix: bool) -> None:
+        if len(self.greeting) >= GREETINGS:  # so many strangers who say nothing are nobody's clients
+            sock.close()
+            return
+        task = self.loop.create_task(self._greet(sock, address_text(address)))
+        self.greeting.add(task)
+        task.add_done_callback(self.greeting.discard)
+
+    async def _greet(self, sock: socket.socket, peer: str) -> None:
+        entrance = _Entrance(self.host, self.loop, unix=False)
+        try:
+            await self.loop.connect_accepted_socket(
+                lambda: entrance, sock, ssl=self.context, ssl_handshake_timeout=HANDSHAKE_S
+            )
+        except (OSError, asyncio.CancelledError) as error:  # ssl.SSLError is an OSError
+            log.info("TLS handshake with %s failed: %s", peer, error)
+            sock.close()
 
 
 # ---- sockets

@@ -5,6 +5,7 @@ computes and returns; it never writes to a socket. A user's mistake is a Command
 """
 
 from tsunami_server.commands import (
+    acl,
     bits,
     clients,
     configuration,
@@ -32,6 +33,7 @@ from tsunami_server.commands import (
 )
 
 __all__ = [
+    "acl",
     "bits",
     "clients",
     "configuration",

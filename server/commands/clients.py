@@ -5,10 +5,11 @@ from typing import Literal, cast
 
 from tsunami._wire import OK, Verbatim
 from tsunami_server.arguments import SYNTAX, int64, timeout_ms
-from tsunami_server.command import HELP, CommandError, Reply, add_help, command, container
+from tsunami_server.command import HELP, CommandError, Reply, add_help, command, container, printable
 from tsunami_server.commands.connection import check_name
-from tsunami_server.session import DEFAULT_USER, NO_REPLY, Session
+from tsunami_server.session import NO_REPLY, Session
 from tsunami_server.shared import PauseMode
+from tsunami_server.users import User, Users
 
 PLAIN = "noscript loading stale"
 ADMIN = "admin noscript loading stale"
@@ -63,7 +64,7 @@ def describe(session: Session) -> str:
         "tot-mem": conn.query_size() + conn.output_size(),
         "events": "r",
         "cmd": last_command(session),
-        "user": DEFAULT_USER.decode(),
+        "user": printable(session.user.name),
         "redir": -1 if options is None else options.redirect,
         "resp": conn.resp,
         "lib-name": session.lib_name.decode(),
@@ -238,7 +239,9 @@ def client_unpause(session: Session, args: list[bytes]) -> Reply:
 class Filter:
     """Which connections CLIENT KILL means: all conditions together."""
 
-    def __init__(self, words: list[bytes]) -> None:
+    def __init__(self, words: list[bytes], users: Users) -> None:
+        self.users = users
+        self.user: User | None = None
         self.id: int | None = None
         self.type: str | None = None
         self.addr: str | None = None
@@ -263,7 +266,8 @@ class Filter:
             case b"LADDR":
                 self.laddr = value.decode("utf-8", "replace")
             case b"USER":
-                if value != DEFAULT_USER:
+                self.user = self.users.get(value)
+                if self.user is None:
                     raise CommandError(f"ERR No such user '{value.decode('utf-8', 'replace')}'")
             case b"MAXAGE":
                 self.max_age = int64(value)
@@ -279,6 +283,7 @@ class Filter:
         return (
             (self.id is None or self.id == session.id)
             and (self.type is None or self.type == session.client_class)
+            and (self.user is None or self.user is session.user)
             and (self.addr is None or self.addr == session.peer)
             and (self.laddr is None or self.laddr == session.local)
             and (self.max_age is None or age >= self.max_age)
@@ -297,7 +302,7 @@ class Filter:
 )
 def client_kill(session: Session, args: list[bytes]) -> Reply:
     old_form = len(args) == 1
-    wanted = Filter([b"ADDR", args[0], b"SKIPME", b"no"] if old_form else args)
+    wanted = Filter([b"ADDR", args[0], b"SKIPME", b"no"] if old_form else args, session.app.users)
     victims = [each for each in session.app.shared.sessions.values() if wanted.matches(each, session)]
     for victim in victims:
         if victim is session:

@@ -1,9 +1,13 @@
 """CONFIG: settings while the server runs. The settings themselves are in config.py."""
 
 from tsunami._wire import OK
-from tsunami_server.command import HELP, CommandError, Reply, add_help, command, container, wrong_number
+from tsunami_server.arguments import SYNTAX
+from tsunami_server.command import HELP, CommandError, Reply, add_help, command, container
+from tsunami_server.configfile import rewritten
+from tsunami_server.files import replace_file
 from tsunami_server.glob import compile_glob
-from tsunami_server.session import Session
+from tsunami_server.session import Session, log
+from tsunami_server.users import DEFAULT, default_user
 
 ADMIN = "admin noscript loading stale"
 
@@ -40,7 +44,7 @@ def config_get(session: Session, args: list[bytes]) -> Reply:
          tips="request_policy:all_nodes response_policy:all_succeeded")  # fmt: skip
 def config_set(session: Session, args: list[bytes]) -> Reply:
     if len(args) % 2:
-        raise wrong_number("config|set")
+        raise CommandError(SYNTAX)
     known = set(session.app.config.names())
     pairs: dict[str, str] = {}
     for word, value in zip(args[::2], args[1::2], strict=True):
@@ -77,11 +81,35 @@ def config_resetstat(session: Session, args: list[bytes]) -> Reply:
     ADMIN,
     group="server",
     since="2.8.0",
-    summary="Refused: the server has no configuration file.",
+    summary="Write the settings and users in force to the configuration file; comments and order stay.",
     tips="request_policy:all_nodes response_policy:all_succeeded",
 )
 def config_rewrite(session: Session, args: list[bytes]) -> Reply:
-    raise CommandError("ERR The server is running without a config file")
+    config = session.app.config
+    if config.file is None:
+        raise CommandError("ERR The server is running without a config file")
+    try:
+        users = None if config.text("aclfile") else told_users(session)
+        text = rewritten(config.file.read_text("utf-8"), config.file, config.all(), users)
+        replace_file(config.file, text.encode())
+    except (OSError, ValueError) as error:  # FileError, and names that are no UTF-8
+        log.warning("CONFIG REWRITE failed: %s", error)
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CommandError(f"ERR Rewriting config file: {reason}") from None
+    return OK
+
+
+def told_users(session: Session) -> dict[str, str]:
+    """The users as the file tells them: the default one only if it is not as requirepass alone makes it."""
+    plain = default_user()
+    if password := session.app.config.text("requirepass"):
+        plain.apply(b"resetpass")
+        plain.apply(b">" + password.encode())
+    return {
+        user.name.decode(): user.described()
+        for user in session.app.users
+        if user.name != DEFAULT or user.described() != plain.described()
+    }
 
 
 add_help("CONFIG", group="server", since="5.0.0", summary=HELP)

@@ -1,11 +1,10 @@
-"""Commands on the connection itself: PING ECHO QUIT RESET HELLO AUTH SELECT. CLIENT is in clients.py."""
-
-import hmac
+"""Commands on the connection itself: PING ECHO QUIT RESET HELLO AUTH SELECT. CLIENT is in clients.py, ACL in acl.py."""
 
 from tsunami._wire import OK, Simple
 from tsunami_server.arguments import database, integer
 from tsunami_server.command import CommandError, Reply, command, wrong_number
-from tsunami_server.session import DEFAULT_USER, Session
+from tsunami_server.session import Session
+from tsunami_server.users import DEFAULT
 
 # Clients choose what they ask for by this number; it names the Redis whose protocol and commands these are.
 REDIS_VERSION = "7.4.0"
@@ -49,7 +48,7 @@ def quit_(session: Session, args: list[bytes]) -> Reply:
 def reset(session: Session, args: list[bytes]) -> Reply:
     conn = session.conn
     conn.db, conn.resp, conn.replies = 0, 2, 1
-    conn.authenticated = not session.app.config.text("requirepass")
+    session.log_out()
     session.name = b""
     session.no_evict = session.no_touch = False
     session.stop_listening()
@@ -67,11 +66,13 @@ def select(session: Session, args: list[bytes]) -> Reply:
 # ---- who is there
 
 
-def is_password(session: Session, user: bytes, password: bytes) -> bool:
-    """There is one user, `default`. Without a password set, anything is right."""
-    wanted = session.app.config.text("requirepass").encode()
-    same = not wanted or hmac.compare_digest(wanted, password)
-    return same and user == DEFAULT_USER
+def log_in(session: Session, word: bytes, user: bytes, password: bytes) -> None:
+    """Bind the connection to a user, or refuse, which ACL LOG notes under the word that asked for it."""
+    found = session.app.users.authenticated(user, password)
+    if found is None:
+        session.note_denied("auth", "toplevel", word, user)
+        raise CommandError(WRONG_PASSWORD)
+    session.log_in(found)
 
 
 @command(
@@ -84,12 +85,9 @@ def is_password(session: Session, user: bytes, password: bytes) -> bool:
 def auth(session: Session, args: list[bytes]) -> Reply:
     if len(args) > 2:
         raise CommandError("ERR syntax error")
-    if len(args) == 1 and not session.app.config.text("requirepass"):
+    if len(args) == 1 and session.app.users.default.no_password:
         raise CommandError(NO_PASSWORD_SET)
-    user = args[0] if len(args) == 2 else DEFAULT_USER
-    if not is_password(session, user, args[-1]):
-        raise CommandError(WRONG_PASSWORD)
-    session.conn.authenticated = True
+    log_in(session, b"AUTH", args[0] if len(args) == 2 else DEFAULT, args[-1])
     return OK
 
 
@@ -132,9 +130,7 @@ def hello(session: Session, args: list[bytes]) -> Reply:
     login, name = hello_options(args[1:])
     conn = session.conn
     if login:
-        if not is_password(session, *login):
-            raise CommandError(WRONG_PASSWORD)
-        conn.authenticated = True
+        log_in(session, b"HELLO", *login)
     if not conn.authenticated:
         raise CommandError(HELLO_NOT_AUTHENTICATED)
     if name is not None:
