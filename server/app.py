@@ -266,10 +266,9 @@ class App:
         try:
             if self._tls is not None:
                 self._tls.context = make_context(self.config.text)
-                log.info("certificates read again")
             if path := self.config.text("aclfile"):
                 acl.load(self, Path(path))
-                log.info("ACL file read again")
+            log.info("reloaded: certificates and the ACL file, as far as there are any")
         except (ConfigError, ChangeError) as error:
             log.error("not reloaded: %s", error)
         self.notify("READY=1")

@@ -214,8 +214,8 @@ class Selector:
 
     @property
     def is_free(self) -> bool:
-        """Everything is allowed that hot commands can do: they know no channels."""
-        return self.all_commands and self.all_keys
+        """Everything is allowed."""
+        return self.all_commands and self.all_keys and self.all_channels
 
     def copy(self) -> "Selector":
         return Selector(
@@ -422,9 +422,14 @@ def first_denied(selectors: Sequence[Selector], command: Command, argv: list[byt
 
 
 def merged(rules: Sequence[bytes]) -> Iterator[bytes]:
-    """Rules with each selector as one word, from `(` to `)`. RuleError for one that is left open."""
+    """Rules with each selector as one word, from `(` to `)`. OpenSelectorError for one that is left open.
+
+    A second `(` before the `)` begins anew, as in Redis: what came before it is not part of any selector.
+    """
     opened: list[bytes] = []
     for rule in rules:
+        if rule[:1] == b"(" and rule[-1:] != b")":
+            opened = []
         opened.append(rule)
         if opened[0][:1] == b"(" and rule[-1:] != b")":
             continue

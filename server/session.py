@@ -39,7 +39,7 @@ from tsunami_server.command import Command, CommandError, Reply, printable, regi
 from tsunami_server.eviction import Memory
 from tsunami_server.observe import monitor_line, spread_at, without_passwords
 from tsunami_server.pubsub import Subscriptions
-from tsunami_server.rules import CHANNELS, Denied, Kind
+from tsunami_server.rules import Denied, Kind
 from tsunami_server.shared import Shared
 from tsunami_server.terms import reply_of
 from tsunami_server.tracking import Options
@@ -355,7 +355,7 @@ class Session:
     def forbidden(self, command: Command, argv: list[bytes], place: Place = "toplevel") -> str | None:
         """What the user's rights say against it. It is noted in ACL LOG."""
         user = self.user
-        if user.is_free and command.name not in CHANNELS:
+        if user.is_free:
             return None
         denied = user.denied(command, argv)
         if denied is None:

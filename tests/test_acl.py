@@ -267,7 +267,7 @@ def test_a_free_user_stays_hot_and_a_restricted_one_does_not(server: Any, root: 
     def cold_commands() -> int:
         return int(server._app.plane.counters()["cold_commands"])
 
-    with alice(server, root, "+@all", "~*") as client:
+    with alice(server, root, "+@all", "~*", "&*") as client:
         before = cold_commands()
         for _ in range(50):
             client("SET", "k", "v")
