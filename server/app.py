@@ -419,9 +419,19 @@ class App:
         keys: list[tuple[int, bytes]] | None = [] if self.hears_of_expiry else None
         erased, late_ms, left = self.plane.expire(self.now_ms(), EXPIRE_BUDGET, keys)
         self._note_expired(erased, late_ms, keys)
-        if erased >= EXPIRE_BUDGET:
+        if self.expire_fields() or erased >= EXPIRE_BUDGET:
             return 0
-        return EXPIRE_EVERY_S if left else EXPIRE_LOOK_S
+        return EXPIRE_EVERY_S if left or self.shared.timed else EXPIRE_LOOK_S
+
+    def expire_fields(self) -> bool:
+        """Sweep fields of hashes that are due. True: there are more."""
+        return self.shared.timed.turn(self.now_ms(), self._field_expired)
+
+    def _field_expired(self, db: int, key: bytes, gone: bool, /) -> None:
+        self.shared.tracking.touched(key)
+        self.shared.notifications.notify("h", "hexpired", key, db)
+        if gone:
+            self.shared.notifications.notify("g", "del", key, db)
 
     def _watch(self) -> float:
         """Idle clients, clients that do not read, slow hot commands, the peak of memory."""

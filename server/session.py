@@ -146,6 +146,7 @@ class Host(Protocol):
     def send_to(self, session: "Session", /) -> None: ...  # what has been written besides replies
     def describe(self, session: "Session", /) -> str: ...  # as CLIENT LIST does
     def users_changed(self) -> None: ...  # some of their rights, or the default one's password
+    def expire_fields(self) -> bool: ...
     def transferred(self, session: "Session", /) -> None: ...  # called from any thread: a message waits in its holder
     def shutdown(self) -> None: ...
 
@@ -487,6 +488,9 @@ class Session:
 
     def _call(self, command: Command, argv: list[bytes]) -> Reply | Awaitable[Reply]:
         assert command.handler is not None  # a container alone has an arity of two words at least
+        if self.app.shared.timed.due_ms <= self.app.now_ms():
+            while self.app.expire_fields():  # so that a hash whose last field has expired is gone
+                pass
         start = time.perf_counter_ns()
         args = argv[2:] if "|" in command.name else argv[1:]
         messages = self.app.shared.messages

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from tsunami_server.observe import Spread
+from tsunami_server.values.timed import TimedFields
 
 if TYPE_CHECKING:
     import tsunami
@@ -80,6 +81,7 @@ class Shared:
     pause_until_ms: int = 0
     blocked: int = 0
     monitors: "dict[int, Session]" = field(default_factory=dict)  # those that said MONITOR
+    timed: TimedFields = field(default_factory=TimedFields)  # hashes with fields that expire
     attack_s: float = float("-inf")  # when an attack was last logged
     # what INFO calls instantaneous: figures and time of the last measurement, and what came of it
     rate_mark: tuple[tuple[int, ...], int] = ((0, 0, 0), 0)

@@ -4,15 +4,13 @@ A walk over many keys (KEYS, SCAN) is not one moment: a key that stays is told e
 meanwhile may or may not be.
 """
 
-import re
-
-from tsunami import Table, _core, keyspace
+from tsunami import Row, Table, _core, keyspace
 from tsunami._core import Collection
 from tsunami._wire import OK, Simple
-from tsunami_server.arguments import SYNTAX, database, int64, integer
+from tsunami_server.arguments import SYNTAX, database, int64
 from tsunami_server.command import CommandError, Reply, command
-from tsunami_server.glob import compile_glob, is_everything
 from tsunami_server.keyspace import View, atomically, bytes_of_key, walk
+from tsunami_server.scanning import ScanOptions, scan_cursor
 from tsunami_server.session import Session
 from tsunami_server.values import kind_of, opened
 
@@ -20,7 +18,6 @@ NO_SUCH_KEY = "ERR no such key"
 SAME_OBJECT = "ERR source and destination objects are the same"
 # KEYS on a table of more rows than this lets others run between its steps.
 LONG_WALK = 20_000
-MAX_SCAN = 1 << 16
 
 
 def databases(session: Session) -> int:
@@ -97,6 +94,12 @@ def type_(session: Session, args: list[bytes]) -> Reply:
 # ---- renaming and copying
 
 
+def note_fields(session: Session, key: bytes, db: int) -> None:
+    """A key has come to this place: if it is a hash with fields that expire, they are to be swept here."""
+    found = _core.entry(keyspace(db), key)
+    session.app.shared.timed.note(db, key, found[0][1] if found is not None and len(found[0]) == 2 else None)
+
+
 def rename_step(view: View, source: bytes, target: bytes, *, only_new: bool) -> int:
     row, deadline = view.entry(source)
     if row is None:
@@ -115,6 +118,7 @@ def rename_step(view: View, source: bytes, target: bytes, *, only_new: bool) -> 
 )  # fmt: skip
 def rename(session: Session, args: list[bytes]) -> Reply:
     atomically(session.table, lambda view: rename_step(view, args[0], args[1], only_new=False))
+    note_fields(session, args[1], session.conn.db)
     tell_renamed(session, args)
     return OK
 
@@ -133,6 +137,7 @@ def tell_renamed(session: Session, args: list[bytes]) -> None:
 def renamenx(session: Session, args: list[bytes]) -> Reply:
     done = atomically(session.table, lambda view: rename_step(view, args[0], args[1], only_new=True))
     if done:
+        note_fields(session, args[1], session.conn.db)
         tell_renamed(session, args)
     return done
 
@@ -171,6 +176,7 @@ def copy(session: Session, args: list[bytes]) -> Reply:
     home = keyspace(db)
     done = atomically(session.table, lambda view: copy_step(view, source, target, home, replace=replace, move=False))
     if done:
+        note_fields(session, target, db)
         session.notify("n", "new", target, db)
         session.notify("g", "copy_to", target, db)
     return done
@@ -187,6 +193,7 @@ def move(session: Session, args: list[bytes]) -> Reply:
     home = keyspace(db)
     done = atomically(session.table, lambda view: copy_step(view, args[0], args[0], home, replace=False, move=True))
     if done:
+        note_fields(session, args[0], db)
         session.notify("n", "new", args[0], db)
         session.notify("g", "move_from", args[0])
         session.notify("g", "move_to", args[0], db)
@@ -215,22 +222,12 @@ async def keys_in_steps(session: Session, pattern: bytes) -> Reply:
     return found
 
 
-def matching(rows: list[tuple[object, ...]], pattern: bytes) -> list[bytes]:
-    names = [key for key in (bytes_of_key(row[0]) for row in rows) if key is not None]
-    if is_everything(pattern):
-        return names
-    matches = compile_glob(pattern)
-    return [key for key in names if matches(key)]
+def names_of(rows: list[Row]) -> list[bytes]:
+    return [key for key in (bytes_of_key(row[0]) for row in rows) if key is not None]
 
 
-_CURSOR = re.compile(rb"(?:[+-]?[0-9]+)?")
-
-
-def scan_cursor(data: bytes) -> int:
-    """strtoul: a sign is allowed, and an empty word is 0."""
-    if not _CURSOR.fullmatch(data) or len(data) > 20 or abs(int(data or b"0")) >= 1 << 64:
-        raise CommandError("ERR invalid cursor")
-    return int(data or b"0") % (1 << 64)
+def matching(rows: list[Row], pattern: bytes) -> list[bytes]:
+    return ScanOptions(pattern=pattern).keep(names_of(rows))
 
 
 @command(
@@ -240,26 +237,11 @@ def scan_cursor(data: bytes) -> int:
 )  # fmt: skip
 def scan(session: Session, args: list[bytes]) -> Reply:
     cursor = scan_cursor(args[0])
-    count, pattern, kind = 10, b"*", None
-    options = args[1:]
-    for at in range(0, len(options), 2):
-        word, value = options[at].upper(), options[at + 1 : at + 2]
-        if not value:
-            raise CommandError(SYNTAX)
-        if word == b"COUNT":
-            count = integer(value[0])
-            if count < 1:
-                raise CommandError(SYNTAX)
-        elif word == b"MATCH":
-            pattern = value[0]
-        elif word == b"TYPE":
-            kind = value[0].lower().decode("utf-8", "replace")
-        else:
-            raise CommandError(SYNTAX)
-    cursor, rows = _core.scan(session.table, cursor, min(count, MAX_SCAN))
-    if kind is not None:
-        rows = [row for row in rows if kind_of(row) == kind]
-    return [b"%d" % cursor, matching(rows, pattern)]
+    options = ScanOptions.parse(args[1:], kinds=True)
+    cursor, rows = _core.scan(session.table, cursor, options.count)
+    if options.kind is not None:
+        rows = [row for row in rows if kind_of(row) == options.kind]
+    return [b"%d" % cursor, options.keep(names_of(rows))]
 
 
 @command(
@@ -330,4 +312,5 @@ def swapdb(session: Session, args: list[bytes]) -> Reply:
         raise CommandError("ERR DB index is out of range")
     if first != second:
         _core.swap(keyspace(first), keyspace(second))
+        session.app.shared.timed.swapped(first, second)
     return OK
