@@ -23,13 +23,28 @@ assert tsunami_server.commands
 
 OF_REDIS = sorted(record.name for record in registry.everything() if record.group != "table")
 # Ours only, or told differently on purpose: Redis 7.0 has no such subcommand, or takes less.
-NEWER = {"client|setinfo", "client|no-touch", "zrank", "zrevrank"}
+NEWER = {
+    "client|no-touch",
+    "client|setinfo",
+    "hexpire",
+    "hexpireat",
+    "hexpiretime",
+    "hpersist",
+    "hpexpire",
+    "hpexpireat",
+    "hpexpiretime",
+    "hpttl",
+    "httl",
+    "zrank",
+    "zrevrank",
+}
 NOT_DOCUMENTED_IN_REDIS = {"debug", "debug|help", "debug|sleep", "debug|object", "debug|set-active-expire"}
 OTHER_ARGUMENTS = {
     "client|kill",  # MAXAGE, and addresses are told as one word
     "client|list",  # Redis wraps the ids in a block
     "command|getkeys",  # Redis documents none
     "command|getkeysandflags",
+    "hscan",  # NOVALUES, of 7.4
 }
 
 

@@ -267,9 +267,7 @@ def call_of(family: str) -> st.SearchStrategy[Words]:
     others = [call for name, calls in FAMILIES.items() if name != family for call in calls.values()]
     mine = list(FAMILIES[family].values())
     any_call = st.tuples(st.sampled_from(ANY_WORDS), any_words).map(lambda made: (made[0], *made[1]))
-    return st.integers(0, 9).flatmap(
-        lambda n: st.one_of(mine) if n < 7 else st.one_of(others) if n < 9 else any_call
-    )
+    return st.integers(0, 9).flatmap(lambda n: st.one_of(mine) if n < 7 else st.one_of(others) if n < 9 else any_call)
 
 
 @pytest.mark.parametrize("family", list(FAMILIES))

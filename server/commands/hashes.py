@@ -211,16 +211,14 @@ def hvals(session: Session, args: list[bytes]) -> Reply:
     return one_moment(session, args[0], lambda value: [text for _, text in value.items()], [])
 
 
-@command(
-    "HLEN key", "readonly fast", group="hash", since="2.0.0", keys="1 RO", summary="The number of fields."
-)
+@command("HLEN key", "readonly fast", group="hash", since="2.0.0", keys="1 RO", summary="The number of fields.")
 def hlen(session: Session, args: list[bytes]) -> Reply:
     return len(looked_up(session, args[0]) or ())
 
 
 @command(
     "HEXISTS key field", "readonly fast", group="hash", since="2.0.0", keys="1 RO",
-    summary="1 if the hash has such a field, else 0.",
+    summary="Tell whether a hash has a field: 1 or 0.",
 )  # fmt: skip
 def hexists(session: Session, args: list[bytes]) -> Reply:
     return int(args[1] in (looked_up(session, args[0]) or ()))

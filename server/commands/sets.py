@@ -81,7 +81,7 @@ def told_removed(session: Session, event: str, key: bytes, emptied: bool) -> Non
 
 @command(
     "SISMEMBER key member", "readonly fast", group="set", since="1.0.0", keys="1 RO",
-    summary="1 if the set has such a member, else 0.",
+    summary="Tell whether a set has a member: 1 or 0.",
 )  # fmt: skip
 def sismember(session: Session, args: list[bytes]) -> Reply:
     return int(args[1] in (looked_up(session, args[0]) or ()))
@@ -89,7 +89,7 @@ def sismember(session: Session, args: list[bytes]) -> Reply:
 
 @command(
     "SMISMEMBER key member ...", "readonly fast", group="set", since="6.2.0", keys="1 RO access",
-    summary="For each member 1 if the set has it, else 0.", complexity="O(N) in the number of members given",
+    summary="Tell of each member whether the set has it: 1 or 0.", complexity="O(N) in the number of members given",
 )  # fmt: skip
 def smismember(session: Session, args: list[bytes]) -> Reply:
     key, *members = args

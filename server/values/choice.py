@@ -70,15 +70,14 @@ def random_rows(table: Table) -> Iterator[Row]:
 
 def different_rows(table: Table, count: int) -> list[Row]:
     """So many different rows at random, or all of them if there are not so many. O(count), also where that is all."""
-    if count * SHARE >= len(table):
-        rows = [row for some in walk(table) for row in some]
-        return random.sample(rows, min(count, len(rows)))
     chosen: dict[object, Row] = {}
-    for row in random_rows(table):
-        chosen[row[0]] = row
-        if len(chosen) == count:
-            break
-    return list(chosen.values())
+    if 0 < count * SHARE < len(table):
+        for row in islice(random_rows(table), 4 * count + PATIENCE):
+            chosen[row[0]] = row
+            if len(chosen) == count:
+                return list(chosen.values())
+    rows = [row for some in walk(table) for row in some] if count else []
+    return random.sample(rows, min(count, len(rows)))
 
 
 def any_rows(table: Table, count: int) -> list[Row]:
