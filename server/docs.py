@@ -20,6 +20,8 @@ TITLES = {
     "table": "Tables: `ETS.*`",
     "string": "Keyspace: strings",
     "bitmap": "Keyspace: bits",
+    "hash": "Keyspace: hashes",
+    "set": "Keyspace: sets",
     "list": "Keyspace: lists",
     "sorted-set": "Keyspace: sorted sets",
     "generic": "Keyspace: keys",

@@ -1,5 +1,5 @@
 """Hashes over RESP: what Redis 7.0 has is compared with it in test_differential_collections.py; here is what it has
-not (fields that expire, NOVALUES), what can only be counted (random fields), both forms as Python sees them, and events.
+not (fields that expire, NOVALUES), what can only be counted (random fields), both forms as Python sees them, events.
 """
 
 import time

@@ -59,7 +59,8 @@ def test_a_set_of_python_is_a_set(client: Client) -> None:
     ("members", "encoding"),
     [
         (["1", "2"], "intset"), (["1", "a"], "listpack"), (["1", "01"], "listpack"), (["x" * 64], "listpack"),
-        (["x" * 65], "hashtable"), ([str(i) for i in range(512)], "intset"), ([str(i) for i in range(513)], "hashtable"),
+        (["x" * 65], "hashtable"),
+        ([str(i) for i in range(512)], "intset"), ([str(i) for i in range(513)], "hashtable"),
         ([f"m{i}" for i in range(128)], "listpack"), ([f"m{i}" for i in range(129)], "hashtable"),
         ([*[str(i) for i in range(128)], "a"], "hashtable"), (["a", *[str(i) for i in range(128)]], "hashtable"),
         ([*[str(i) for i in range(127)], "a"], "listpack"),
