@@ -174,12 +174,12 @@ def linsert(session: Session, args: list[bytes]) -> Reply:
     complexity="O(N+M*log(N)) for M elements that go",
 )  # fmt: skip
 def lrem(session: Session, args: list[bytes]) -> Reply:
-    key, count, element = args[0], within(args[1], -INT64_MAX, INT64_MAX), args[2]
+    key, count, element = args[0], integer(args[1]), args[2]
     with Step(session, key) as step:
         found = step.value(key, List)
         if found is None:
             return 0
-        ranks = sorted(islice(ranks_of(found, element, reverse=count < 0), abs(count) or None))
+        ranks = sorted(islice(ranks_of(found, element, reverse=count < 0), min(abs(count), len(found)) or None))
         found.remove(ranks)
     if ranks:
         session.notify("l", "lrem", key)

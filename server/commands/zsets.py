@@ -129,7 +129,7 @@ class RangeQuery:
         self._by, self._reverse = by, reverse
         at = 2
         while at < len(words):
-            at += self._take(words, at, by, reverse, store)
+            at += self._take(words, at, store)
         by, self.reverse = self._by or "rank", bool(self._reverse)
         if self.limit != -1 and by == "rank":
             raise CommandError(f"{SYNTAX}, LIMIT is only supported in combination with either BYSCORE or BYLEX")
@@ -140,7 +140,7 @@ class RangeQuery:
             first, last = last, first
         self.range = RANGES[by](first, last)
 
-    def _take(self, words: list[bytes], at: int, by: str | None, reverse: bool | None, store: bool) -> int:
+    def _take(self, words: list[bytes], at: int, store: bool) -> int:
         """Note one option; the number of words it took."""
         word = words[at].upper()
         if word == b"WITHSCORES" and not store:
@@ -148,9 +148,9 @@ class RangeQuery:
         elif word == b"LIMIT" and len(words) - at > 2:
             self.offset, self.limit = integer(words[at + 1]), integer(words[at + 2])
             return 3
-        elif word == b"REV" and reverse is None:
+        elif word == b"REV" and self._reverse is None:
             self._reverse = True
-        elif word in (b"BYLEX", b"BYSCORE") and by is None and self._by in (None, word[2:].lower().decode()):
+        elif word in (b"BYLEX", b"BYSCORE") and self._by is None:
             self._by = word[2:].lower().decode()
         else:
             raise CommandError(SYNTAX)

@@ -16,7 +16,6 @@ from itertools import islice
 
 from tsunami import Table
 from tsunami._core import Collection
-from tsunami_server.keyspace import walk
 from tsunami_server.values.value import Limit, Value, text_of
 
 STRIDE = 1 << 20
@@ -187,8 +186,7 @@ class List(Value):
         if self.large is None:
             return List(None, list(self.small))
         rows = Table("ordered_set")
-        for some in walk(self.large.rows):
-            rows.insert(some)
+        rows.insert(self.large.rows.tab2list())
         return List(Collection(self.kind, rows))
 
 

@@ -77,7 +77,7 @@ class ZSet(Value):
         """Give a member, new or not, this score."""
         self.dirty = True
         if self.large is None:
-            self.small[member] = score
+            self.small[member] = score or 0.0  # no -0, as in Redis's small ones
             self._ordered = None
             return
         old = self.score(member)
@@ -222,7 +222,7 @@ class ZSet(Value):
     def term(self) -> object:
         if self.large is not None:
             return self.large
-        return [(self._names.get(member, member), score) for score, member in self.ordered]
+        return [(self._names.get(member, member), score or 0.0) for score, member in self.ordered]
 
     def encoding(self, limit: Limit) -> str:
         return "listpack" if self.large is None else "skiplist"
