@@ -18,9 +18,7 @@ import contextlib
 import logging
 import os
 import signal
-import socket
 import ssl
-import stat
 import sys
 import threading
 import time
@@ -34,6 +32,7 @@ from tsunami_server import commands, systemd  # noqa: F401  commands fills the r
 from tsunami_server.commands import acl
 from tsunami_server.commands.clients import describe
 from tsunami_server.config import Config, ConfigError
+from tsunami_server.doors import Door, Kind, door_of, open_tcp, open_unix, shut
 from tsunami_server.eviction import Memory
 from tsunami_server.logs import LEVELS
 from tsunami_server.metrics import Endpoint
@@ -76,6 +75,8 @@ TWO_HOMES: Final = (
     "users are declared in the configuration file, under [users], and in an ACL file: please define either an ACL file "
     "or declare users directly in the configuration file, but not both"
 )
+CANNOT_LISTEN: Final = "Unable to listen on this port. Check server logs."
+TCP: Final[tuple[Kind, ...]] = ("port", "tls-port")
 FULL_HOUSE: Final = "ERR max number of clients reached"
 
 
@@ -93,7 +94,7 @@ class App:
         self.hears_of_expiry = False
         self.memory = Memory(self.plane)
         self.users = Users()
-        self.inherited: tuple[list[socket.socket], list[socket.socket]] = ([], [])  # opened for us: plain, for TLS
+        self.inherited: list[Door] = []  # opened for us by whoever has started us
         self.notify: Callable[..., None] = lambda *lines: None  # tell whoever has started us
         self.clients: dict[int, Client] = {}  # by session id
         self.selector = selector
@@ -102,8 +103,9 @@ class App:
         self.expire_late_ms = 0
         self.rejected_connections = 0
         self.started_ms = self.now_ms()
-        self.tcp_port = self.tls_port = 0
-        self.addresses: list[str] = []  # host:port and paths that are listened on
+        self.doors: list[Door] = []  # where it listens
+        self._bound: dict[str, str] = {}  # the settings by which they were opened
+        self._moving: asyncio.Task[None] | None = None
         self.metrics: Endpoint | None = None
         self.stopped = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -137,34 +139,24 @@ class App:
         loop = asyncio.get_running_loop()
         self._loop, self._thread = loop, threading.get_ident()
         self._load_users()
-        context = make_context(self.config.text) if self.config.integer("tls-port") else None
-        sockets, encrypted = self.inherited
-        if not sockets and not encrypted:
-            sockets, encrypted = self._open_sockets()
-        else:
-            self._use_inherited()
-        if encrypted and context is None:
-            context = make_context(self.config.text)
+        if self.config.integer("tls-port"):
+            make_context(self.config.text)  # before anything is open
+        self.doors = self.inherited or self._open_doors()
+        self._bound = self._where()
         if self.selector is not None:
             self._transport = NativeTransport(self, loop, self.selector)
         else:
             self._transport = StreamTransport(self, loop)
-        for sock in sockets:
-            await self._transport.listen(sock)
         try:
             self._serve_metrics()
-        except OSError:
+            await self._serve_at(self.doors)
+        except (OSError, ConfigError):
             self._transport.close()
             self._transport = None
+            shut(self.doors)
             raise
-        if context is not None:
-            self._tls = TlsTransport(self, loop, context)
-            for sock in encrypted:
-                await self._tls.listen(sock)
         self._every("expire", self._expire, EXPIRE_LOOK_S)
         self._every("watch", self._watch, 1 / self.config.integer("hz"))
-        for address in self.addresses:
-            log.info("ready to accept connections on %s", address, extra={"address": address})
         self.notify("READY=1", f"STATUS=serving on {', '.join(self.addresses)}")
 
     def _load_users(self) -> None:
@@ -272,6 +264,21 @@ class App:
         except (ConfigError, ChangeError) as error:
             log.error("not reloaded: %s", error)
         self.notify("READY=1")
+
+    # ---- where it can be reached
+
+    @property
+    def addresses(self) -> list[str]:
+        """host:port and paths that are listened on."""
+        return [door.address for door in self.doors]
+
+    @property
+    def tcp_port(self) -> int:
+        return next((door.port for door in self.doors if door.kind == "port"), 0)
+
+    @property
+    def tls_port(self) -> int:
+        return next((door.port for door in self.doors if door.kind == "tls-port"), 0)
 
     # ---- what sessions ask (session.Host)
 
@@ -478,8 +485,12 @@ class App:
         At the start nothing has changed, and all are brought there.
         """
         config, plane, starting = self.config, self.plane, not changed
-        if self._tls is not None and any(name.startswith("tls-") for name in changed):
-            self._tls.context = self._new_context()  # first: it may be refused
+        # First what may be refused.
+        context = self._new_context() if self._tls is not None and any(n.startswith("tls-") for n in changed) else None
+        if changed & {"bind", *TCP}:
+            self._move()
+        if context is not None and self._tls is not None:
+            self._tls.context = context
         plane.max_bulk = config.integer("proto-max-bulk-len")
         plane.max_query = config.integer("client-query-buffer-limit")
         plane.soft_query = config.integer("client-query-mark")
@@ -498,6 +509,8 @@ class App:
         if starting or "acl-pubsub-default" in changed:
             self.users.all_channels = config.text("acl-pubsub-default") == "allchannels"
         self.users.log.trim(config.integer("acllog-max-len"))
+        if (starting or "save" in changed) and config.text("save"):
+            log.warning("save is set to %s: there are no snapshots", config.text("save"))
         if "loglevel" in changed:
             log.setLevel(LEVELS[config.text("loglevel")])
 
@@ -510,71 +523,92 @@ class App:
 
     # ---- sockets
 
-    def _open_sockets(self) -> tuple[list[socket.socket], list[socket.socket]]:
-        """All that is listened on: in the clear, and with TLS."""
-        plain: list[socket.socket] = []
-        encrypted: list[socket.socket] = []
-        port, tls_port = self.config.integer("port"), self.config.integer("tls-port")
+    def _open_doors(self) -> list[Door]:
+        """All that is listened on. OSError: then nothing is open."""
+        opened: list[Door] = []
         try:
-            if port or not tls_port:
-                self.tcp_port = self._open_tcp(port, plain)
-            if tls_port:
-                self.tls_port = self._open_tcp(tls_port, encrypted, " (TLS)")
+            for kind in TCP:
+                opened += self._open_tcp(kind)
             if path := self.config.text("unixsocket"):
-                plain.append(self._open_unix(path))
+                permissions = int(self.config.text("unixsocketperm"), 8)
+                opened.append(open_unix(path, permissions, self.config.integer("tcp-backlog")))
+                self._unix_path = path
         except BaseException:
-            for sock in plain + encrypted:
-                sock.close()
+            shut(opened)
             raise
-        if not plain and not encrypted:
+        if not opened:
             raise OSError("nothing to listen on: neither bind nor unixsocket is set")
-        return plain, encrypted
+        return opened
 
-    def _use_inherited(self) -> None:
-        plain, encrypted = self.inherited
-        for sock in plain + encrypted:
-            address = sock.getsockname()
-            if isinstance(address, str):
-                self.addresses.append(address)
-                continue
-            host, port = address[:2]
-            note = " (TLS)" if sock in encrypted else ""
-            self.addresses.append((f"[{host}]:{port}" if ":" in host else f"{host}:{port}") + note)
-            if note:
-                self.tls_port = port
-            else:
-                self.tcp_port = port
+    def _open_tcp(self, kind: Kind) -> list[Door]:
+        """The doors of one port: none for a tls-port of 0, nor for a port of 0 beside a tls-port."""
+        port = self.config.integer(kind)
+        if not port and (kind == "tls-port" or self.config.integer("tls-port")):
+            return []
+        return open_tcp(kind, self.config.text("bind"), port, self.config.integer("tcp-backlog"))
 
-    def _open_tcp(self, port: int, opened: list[socket.socket], note: str = "") -> int:
-        """One socket for each address; with port 0 the first takes a free port and the others take the same."""
-        for word in self.config.text("bind").split():
-            for host in ("0.0.0.0", "::") if word.lstrip("-") == "*" else (word.lstrip("-"),):
-                try:
-                    sock = listening(host, port, self.config.integer("tcp-backlog"))
-                except OSError as error:
-                    if (word.startswith("-") or word == "*") and opened:
-                        continue
-                    raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
-                opened.append(sock)
-                port = port or sock.getsockname()[1]
-                self.addresses.append((f"[{host}]:{port}" if ":" in host else f"{host}:{port}") + note)
-        return port if opened else 0
+    async def _serve_at(self, doors: list[Door]) -> None:
+        """Accept at these doors from now on."""
+        loop = asyncio.get_running_loop()
+        if self._tls is None and any(door.kind == "tls-port" for door in doors):
+            self._tls = TlsTransport(self, loop, make_context(self.config.text))
+        for door in doors:
+            transport = self._tls if door.kind == "tls-port" else self._transport
+            assert transport is not None
+            await transport.listen(door.sock)
+            log.info("ready to accept connections on %s", door.address, extra={"address": door.address})
 
-    def _open_unix(self, path: str) -> socket.socket:
-        remove_stale(path)
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    def _move(self) -> None:
+        """Listen where bind, port and tls-port say now, if that is elsewhere. ConfigError: everything is as it was.
+
+        A port that has moved is opened before the old one is closed. Other addresses may be parts of the old ones
+        (all of them, say), so there the old ones are closed first, and opened again if it fails.
+        """
+        before, wanted = self._bound, self._where()
+        if self._transport is None or before == wanted:
+            return
+        kinds = [kind for kind in TCP if before[kind] != wanted[kind] or before["bind"] != wanted["bind"]]
+        leaving = [door for door in self.doors if door.kind in kinds]
+        in_the_way = before["bind"] != wanted["bind"]
+        if in_the_way:
+            self._leave(leaving)
+        opened: list[Door] = []
         try:
-            sock.setblocking(False)
-            sock.bind(path)
-            if permissions := int(self.config.text("unixsocketperm"), 8):
-                os.chmod(path, permissions)
-            sock.listen(self.config.integer("tcp-backlog"))
+            if "tls-port" in kinds and wanted["tls-port"] != "0":
+                make_context(self.config.text)
+            for kind in kinds:
+                opened += self._open_tcp(kind)
         except OSError as error:
-            sock.close()
-            raise OSError(error.errno, f"cannot listen on {path}: {error.strerror or error}") from error
-        self._unix_path = path
-        self.addresses.append(path)
-        return sock
+            shut(opened)
+            if in_the_way:
+                self._come([door for kind in kinds for door in self._reopened(kind, leaving)])
+            log.warning("%s", error.strerror or error)
+            name = "bind" if in_the_way else kinds[0]
+            reason = "Failed to bind to specified addresses." if in_the_way else CANNOT_LISTEN
+            raise ConfigError(name, reason) from None
+        if not in_the_way:
+            self._leave(leaving)
+        self._bound = wanted
+        self._come(opened)
+
+    def _where(self) -> dict[str, str]:
+        return {name: self.config.text(name) for name in ("bind", *TCP)}
+
+    def _leave(self, doors: list[Door]) -> None:
+        for door in doors:
+            transport = self._tls if door.kind == "tls-port" else self._transport
+            assert transport is not None
+            transport.leave(door.sock)
+        self.doors = [door for door in self.doors if door not in doors]
+
+    def _come(self, doors: list[Door]) -> None:
+        self.doors += doors
+        self._moving = asyncio.get_running_loop().create_task(self._serve_at(doors))
+
+    def _reopened(self, kind: Kind, doors: list[Door]) -> list[Door]:
+        """Doors that were closed for others which could not be had."""
+        port = next((door.port for door in doors if door.kind == kind), 0)
+        return open_tcp(kind, self._bound["bind"], port, self.config.integer("tcp-backlog")) if port else []
 
     def reserve_descriptors(self) -> None:
         """As many descriptors as maxclients needs, if the system allows it; else fewer clients.
@@ -621,46 +655,14 @@ def free_selector(loop: asyncio.AbstractEventLoop) -> _wire.NativeSelector | Non
     return selector
 
 
-def listening(host: str, port: int, backlog: int) -> socket.socket:
-    family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
-        0
-    ]
-    sock = socket.socket(family, kind, proto)
-    try:
-        sock.setblocking(False)
-        if os.name == "posix":
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind(address)
-        sock.listen(backlog)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def remove_stale(path: str) -> None:
-    """Remove a socket that a server has left behind; one that somebody still listens on stays."""
-    try:
-        if not stat.S_ISSOCK(os.stat(path).st_mode):
-            return
-    except OSError:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(path)
-        except OSError:
-            os.unlink(path)
-
-
 # ---- running as a program
 
 
 def run(config: Config) -> int:
     """Serve until a signal or SHUTDOWN says stop. The exit status: 0, or 1 if the server could not listen."""
     app = App(config)
-    app.inherited = systemd.take_sockets(os.environ, os.getpid())
+    plain, encrypted = systemd.take_sockets(os.environ, os.getpid())
+    app.inherited = [door_of(sock, "port") for sock in plain] + [door_of(sock, "tls-port") for sock in encrypted]
     app.notify = systemd.Notifier(os.environ)
     loop = app.make_loop()
     asyncio.set_event_loop(loop)

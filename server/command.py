@@ -51,6 +51,8 @@ def wrong_number(name: str) -> CommandError:
     return CommandError(f"ERR wrong number of arguments for '{name}' command")
 
 
+NOT_KEY = "not_key"
+
 # ---- the record
 
 
@@ -130,6 +132,8 @@ class Command:
         """The keys of a call, each with what the command does to it."""
         found = []
         for spec in self.key_specs:
+            if NOT_KEY in spec.flags:  # a shard channel: it has a place, for clients of clusters, and is no key
+                continue
             flags = self.key_flags(argv) if self.key_flags else spec.flags
             found += [(argv[i], flags) for i in spec.find(argv)]
         return found

@@ -100,6 +100,14 @@ def words(text: str) -> str:
     return " ".join(text.split())
 
 
+def save_points(text: str) -> str:
+    """Pairs of seconds and changes."""
+    parts = text.split()
+    if len(parts) % 2 or not all(INTEGER.fullmatch(part) and int(part) >= 0 for part in parts):
+        raise ValueError("Invalid save parameters")
+    return " ".join(parts)
+
+
 def memory_or_percent(text: str) -> str:
     """A memory value, or `5%`: a share of maxmemory."""
     if text.endswith("%") and text[:-1].isdecimal():
@@ -183,9 +191,9 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     setting.name: setting
     for setting in (
         # -- where to listen
-        Setting("port", number(0, 65535), "6379", False,
+        Setting("port", number(0, 65535), "6379", True,
                 "TCP port; 0 takes one that is free, or, with tls-port set, none"),
-        Setting("bind", words, "127.0.0.1 -::1", False,
+        Setting("bind", words, "127.0.0.1 -::1", True,
                 "addresses to listen on; * is all of them; - before one: not available is no error; empty: no TCP"),
         Setting("unixsocket", str, "", False, "path of a Unix socket to listen on as well"),
         Setting("unixsocketperm", octal, "0", False, "its permissions, octal; 0 leaves them to the umask"),
@@ -193,7 +201,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         Setting("io", choice("auto", "native", "asyncio"), "auto", False,
                 "how sockets are served: by the native selector (Linux), or by asyncio's own means"),
         # -- TLS
-        Setting("tls-port", number(0, 65535), "0", False, "TCP port for TLS; 0: none"),
+        Setting("tls-port", number(0, 65535), "0", True, "TCP port for TLS; 0: none"),
         Setting("tls-cert-file", str, "", True, "the server's certificate, PEM, with its chain"),
         Setting("tls-key-file", str, "", True, "the key of the certificate, PEM"),
         Setting("tls-key-file-pass", str, "", True, "the passphrase of the key, if it is encrypted"),
@@ -276,7 +284,10 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         Setting("busy-reply-threshold", number(0, LONG_MAX), "5000", True,
                 "milliseconds after which a script can be killed and others are told BUSY", alias="lua-time-limit"),
         # -- what is kept on disk
-        Setting("save", choice(""), "", False, "no snapshots"),
+        Setting("save", save_points, "", True, "kept for tools that set it: there are no snapshots"),
+        Setting("repl-backlog-size", memory(1), str(MB), True, "kept for tools that set it: there are no replicas"),
+        Setting("replicaof", choice(""), "", False, "there is no replication", alias="slaveof"),
+        Setting("daemonize", choice("no"), "no", False, "it stays in the foreground"),
         Setting("appendonly", choice("no"), "no", False, "no log"),
         # -- what is watched
         Setting("slowlog-log-slower-than", number(-1, LONG_MAX), "10000", True, "microseconds; -1: log nothing"),
@@ -349,14 +360,21 @@ class Config:
         hard, soft, seconds = (int(part) for part in parts[at + 1 : at + 4])
         return hard, soft, seconds
 
+    def _is_now(self, name: str, text: str) -> bool:
+        try:
+            return parsed(name, text) == self._values[name]
+        except ConfigError:
+            return False
+
     def set_many(self, pairs: Mapping[str, str], /) -> None:
         """Change settings, all of them or none. ConfigError."""
         new = {}
         for given, text in pairs.items():
             name = ALIASES.get(given, given)
+            if not SETTINGS[name].mutable:
+                if not self._is_now(name, text):
+                    raise ConfigError(name, "can't set immutable config")
             new[name] = parsed(name, text)
-            if not SETTINGS[name].mutable and new[name] != self._values[name]:
-                raise ConfigError(name, "can't set immutable config")
         old = self._values
         self._values = {**old, **new}
         try:

@@ -60,6 +60,7 @@ class Host(Protocol):
 
 class Transport(Protocol):
     def listen(self, sock: socket.socket, /) -> Awaitable[None]: ...
+    def leave(self, sock: socket.socket, /) -> None: ...
     def stop_listening(self) -> None: ...
 
 
@@ -214,11 +215,15 @@ class Acceptor:
         self.listeners.append(sock)
         self.loop.add_reader(sock.fileno(), self._accept, sock)
 
+    def leave(self, sock: socket.socket, /) -> None:
+        """Accept no more at this one, and close it."""
+        self.listeners.remove(sock)
+        self.loop.remove_reader(sock.fileno())
+        sock.close()
+
     def stop_listening(self) -> None:
-        for sock in self.listeners:
-            self.loop.remove_reader(sock.fileno())
-            sock.close()
-        self.listeners.clear()
+        for sock in list(self.listeners):
+            self.leave(sock)
 
     def _open(self, sock: socket.socket, address: object, unix: bool) -> None:
         """Serve a connection. OSError: it is gone already."""
@@ -428,17 +433,20 @@ class StreamTransport:
     def __init__(self, host: Host, loop: asyncio.AbstractEventLoop) -> None:
         self.host = host
         self.loop = loop
-        self.servers: list[asyncio.AbstractServer] = []
+        self.servers: dict[socket.socket, asyncio.AbstractServer] = {}
 
     async def listen(self, sock: socket.socket, /) -> None:
         unix = sock.family == getattr(socket, "AF_UNIX", None)
         make = self.loop.create_unix_server if unix else self.loop.create_server
-        self.servers.append(await make(lambda: _Entrance(self.host, self.loop, unix), sock=sock))
+        self.servers[sock] = await make(lambda: _Entrance(self.host, self.loop, unix), sock=sock)
+
+    def leave(self, sock: socket.socket, /) -> None:
+        """Accept no more at this one, and close it."""
+        self.servers.pop(sock).close()
 
     def stop_listening(self) -> None:
-        for server in self.servers:
-            server.close()
-        self.servers.clear()
+        for sock in list(self.servers):
+            self.leave(sock)
 
     def close(self) -> None:
         self.stop_listening()

@@ -665,3 +665,39 @@ def test_subscribers_whose_channels_are_taken_away_are_closed(server: Any, root:
         with pytest.raises((EOFError, OSError)):
             client("PING"), client("PING")
         assert other("ECHO", "here") == ("$", b"here")  # subscribed to nothing
+
+
+# ---- what a call touches is what its key specs say: they are the access control, so they are held against Redis's
+
+KEYED = calls("""
+    get a; set a v; set a v get; setex a 1 v; getset a v; getdel a; getex a; getrange a 0 1; setrange a 0 v;
+    append a v; strlen a; mget a b; mset a v b v; msetnx a v b v; incr a; incrbyfloat a 1; lcs a b; substr a 0
+    1; setnx a v; psetex a 1 v; del a b; unlink a b; exists a b; touch a b; type a; rename a b; renamenx a b;
+    copy a b; move a 1; expire a 1; pexpireat a 1; ttl a; expiretime a; persist a; dump a; restore a 0 v; object
+    encoding a; object freq a; memory usage a; sort a; sort_ro a; sort a store b; sort a by x get y limit 0 1
+    store b; setbit a 0 1; getbit a 0; bitcount a; bitop and a b c; bitpos a 1; bitfield a get u4 0; bitfield a
+    set u4 0 1; bitfield_ro a get u4 0; lpush a v; rpush a v; lpop a; rpop a; lrange a 0 1; llen a; lindex a 0;
+    linsert a before x y; lset a 0 v; lrem a 0 v; ltrim a 0 1; lpos a v; lmove a b left right; rpoplpush a b;
+    blpop a b 0; brpop a b 0; blmove a b left right 0; brpoplpush a b 0; lmpop 2 a b left; blmpop 0 2 a b left;
+    lpushx a v; hset a f v; hget a f; hgetall a; hdel a f; hincrby a f 1; hscan a 0; hkeys a; hrandfield a;
+    hmset a f v; hmget a f; hstrlen a f; sadd a m; srem a m; sismember a m; smembers a; smove a b m; spop a;
+    srandmember a; sinter a b; sinterstore a b c; sunion a b; sunionstore a b c; sdiff a b; sdiffstore a b c;
+    sintercard 2 a b; sscan a 0; smismember a m; scard a; zadd a 1 m; zincrby a 1 m; zrange a 0 1; zrangestore a
+    b 0 1; zrank a m; zrem a m; zscore a m; zunion 2 a b; zunionstore a 2 b c; zinter 2 a b; zinterstore a 2 b
+    c; zinterstore a 2 b c weights 1 2; zdiff 2 a b; zdiffstore a 2 b c; zintercard 2 a b; zpopmin a; bzpopmin a
+    b 0; zmpop 2 a b min; bzmpop 0 2 a b min; zrandmember a; zscan a 0; zcount a 0 1; zlexcount a - +;
+    zremrangebyscore a 0 1; zcard a; xadd a * f v; xlen a; xrange a - +; xrevrange a + -; xread streams a b 0 0;
+    xread count 2 block 0 streams a b 0 0; xtrim a maxlen 1; xdel a 0-0; eval s 2 a b c; evalsha s 1 a; eval_ro
+    s 1 a b; eval s 0; publish c m; spublish c m; ssubscribe c; subscribe c; watch a b; ping; keys *; scan 0;
+    dbsize; flushall; multi
+""")
+
+
+@pytest.mark.parametrize("call", KEYED, ids=" ".join)
+def test_the_keys_and_rights_of_a_call_are_those_of_redis(redis: Client, root: Client, call: list[str]) -> None:
+    if registry.get(call[0]) is None:
+        pytest.skip("no such command")
+    theirs, ours = redis("COMMAND", "GETKEYSANDFLAGS", *call), root("COMMAND", "GETKEYSANDFLAGS", *call)
+    wanted = [(key, set(flags)) for key, flags in plain(theirs)] if theirs[0] == "*" else theirs
+    found = [(key, set(flags)) for key, flags in plain(ours)] if ours[0] == "*" else ours
+    assert found == wanted

@@ -207,10 +207,10 @@ def test_a_value_that_is_no_text_is_refused(client: Client) -> None:
 
 
 def test_what_is_fixed_cannot_be_set(client: Client) -> None:
-    mark, text = client("CONFIG", "SET", "port", "3")
+    mark, text = client("CONFIG", "SET", "unixsocket", "3")
     assert (
         mark == "-"
-        and text == "ERR CONFIG SET failed (possibly related to argument 'port') - can't set immutable config"
+        and text == "ERR CONFIG SET failed (possibly related to argument 'unixsocket') - can't set immutable config"
     )
 
 

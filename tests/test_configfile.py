@@ -4,6 +4,7 @@ CONFIG REWRITE makes of the file.
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import tomllib
@@ -13,7 +14,8 @@ from typing import Any
 
 import pytest
 from _redis import Client, our_server, redis_server
-from _server import tsunami_server
+from _server import IO_KINDS, tsunami_server
+from _support import free_port, wait_until
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,6 +26,7 @@ from tsunami_server.configfile import FileError, from_environment, read, rewritt
 
 OK = ("+", "OK")
 HERE = Path("x.toml")
+FAILED = "ERR CONFIG SET failed (possibly related to argument '{}') - "
 
 
 def told(text: str) -> dict[str, str]:
@@ -362,6 +365,7 @@ def test_values_are_taken_and_refused_as_by_redis(pair: tuple[Client, Client], v
             "loglevel",
             "hz",
             "active-expire-effort",
+            "repl-backlog-size",
         ):
             continue
         before = theirs("CONFIG", "GET", name)[1]
@@ -407,6 +411,52 @@ def test_the_same_setting_by_both_names_is_set_twice(pair: tuple[Client, Client]
 def test_config_set_is_all_or_nothing(pair: tuple[Client, Client]) -> None:
     ours = pair[1]
     before = ours.value("CONFIG", "GET", "*")
-    assert ours("CONFIG", "SET", "timeout", "7", "hz", "7", "port", "1", "maxclients", "7")[0] == "-"
+    assert ours("CONFIG", "SET", "timeout", "7", "hz", "7", "unixsocket", "1", "maxclients", "7")[0] == "-"
     assert ours("CONFIG", "SET", "timeout", "7", "loglevel", "loud")[0] == "-"
     assert ours.value("CONFIG", "GET", "*") == before
+
+
+# ---- ports that change while the server runs
+
+
+def is_open(port: int, host: str = "127.0.0.1") -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=5):
+        return True
+    return False
+
+
+@pytest.mark.parametrize("io", IO_KINDS)
+def test_the_port_can_change_and_who_is_connected_stays(io: str) -> None:
+    with our_server(io=io) as server, Client(server.port) as client:
+        old, new = server.port, free_port()
+        assert client("CONFIG", "SET", "port", new) == OK
+        wait_until(lambda: is_open(new), "the new port is open")
+        with Client(new) as other:
+            assert other("PING") == ("+", "PONG")
+        assert not is_open(old)
+        assert client("PING") == ("+", "PONG")
+        assert server.port == new
+        assert client("CONFIG", "SET", "bind", "127.0.0.1 127.0.0.2") == OK
+        wait_until(lambda: is_open(new, "127.0.0.2"), "the second address is open")
+        assert is_open(new)
+
+
+@pytest.mark.parametrize("io", IO_KINDS)
+def test_a_port_or_an_address_that_cannot_be_had_changes_nothing(io: str) -> None:
+    with our_server(io=io) as server, Client(server.port) as client, socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        before = client.value("CONFIG", "GET", "*")
+        reply = client("CONFIG", "SET", "hz", "50", "port", taken.getsockname()[1], "maxclients", "77")
+        assert reply == ("-", FAILED.format("port") + "Unable to listen on this port. Check server logs.")
+        reply = client("CONFIG", "SET", "bind", "192.0.2.1")
+        assert reply == ("-", FAILED.format("bind") + "Failed to bind to specified addresses.")
+        assert client.value("CONFIG", "GET", "*") == before
+        wait_until(lambda: is_open(server.port), "the old port is open")
+
+
+def test_what_cannot_change_says_so_before_it_says_what_is_wrong() -> None:
+    with our_server() as server, Client(server.port) as client:
+        for name, value in (("daemonize", "yes"), ("databases", "x"), ("unixsocket", "/tmp/x"), ("io", "asyncio")):
+            assert client("CONFIG", "SET", name, value) == ("-", FAILED.format(name) + "can't set immutable config")
+        assert client("CONFIG", "SET", "databases", "16") == OK

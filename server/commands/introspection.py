@@ -4,6 +4,7 @@ from tsunami._wire import Simple
 from tsunami_server.arguments import SYNTAX
 from tsunami_server.command import (
     HELP,
+    NOT_KEY,
     Argument,
     Command,
     CommandError,
@@ -164,7 +165,7 @@ def keys_of(argv: list[bytes]) -> list[tuple[bytes, tuple[str, ...]]]:
         record = registry.find(argv)
     except CommandError:
         raise CommandError("ERR Invalid command specified") from None
-    if not record.key_specs:
+    if all(NOT_KEY in spec.flags for spec in record.key_specs):
         raise CommandError("ERR The command has no key arguments")
     if not record.accepts(len(argv)):
         raise CommandError("ERR Invalid number of arguments specified for command")
