@@ -73,7 +73,8 @@ class Argument:
 class KeySpec:
     """Keys stand at `first`, first + step, ... up to `last`; negative: from the end. 0 is the command's name.
 
-    `counted`: at `first` stands how many keys there are, and they behind it.
+    `counted`: at `first` stands how many keys there are, and they behind it. `unknown`: nobody can tell from the words
+    alone, but for one key behind the word `token`, if there is one.
     """
 
     first: int
@@ -81,6 +82,8 @@ class KeySpec:
     step: int
     flags: tuple[str, ...]
     counted: bool = False
+    unknown: bool = False
+    token: bytes = b""
 
     def positions(self, argc: int) -> range:
         last = self.last if self.last >= 0 else argc + self.last
@@ -88,11 +91,23 @@ class KeySpec:
 
     def find(self, argv: Sequence[bytes]) -> range:
         """Where the keys of a call stand. A number of keys that cannot be is none."""
+        if self.unknown:
+            return self._behind_token(argv)
         if not self.counted:
             return self.positions(len(argv))
         word = argv[self.first] if self.first < len(argv) else b""
         count = int(word) if word.isdigit() and len(word) < 10 else 0
         return range(self.first + 1, self.first + 1 + count) if self.first + count < len(argv) else range(0)
+
+    def _behind_token(self, argv: Sequence[bytes]) -> range:
+        """The last one counts, as for SORT, whose options (LIMIT BY GET) may have such a word behind them."""
+        found, at = range(0), 2
+        while self.token and at < len(argv):
+            word = argv[at].upper()
+            if word == self.token and at + 1 < len(argv):
+                found = range(at + 1, at + 2)
+            at += {b"LIMIT": 3, b"BY": 2, b"GET": 2, self.token: 2}.get(word, 1)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +140,7 @@ class Command:
     @property
     def keys(self) -> tuple[int, int, int]:
         """First and last key and the step between them, as one range; zeros if there are none."""
-        ranges = [spec for spec in self.key_specs if not spec.counted]
+        ranges = [spec for spec in self.key_specs if not spec.counted and not spec.unknown]
         return (ranges[0].first, ranges[-1].last, ranges[0].step) if ranges else (0, 0, 0)
 
     def find_keys(self, argv: list[bytes]) -> list[tuple[bytes, tuple[str, ...]]]:
@@ -296,10 +311,12 @@ def categories_of(flags: Sequence[str], explicit: Sequence[str]) -> tuple[str, .
 
 
 def parse_key_spec(text: str) -> KeySpec:
-    """`1 RO access`, `1..-1 RO`, `1..-1/2 OW update`, `2# RW` (their number stands at 2): where keys stand, and what is
-    done to them.
+    """`1 RO access`, `1..-1 RO`, `1..-1/2 OW update`, `2# RW` (their number stands at 2), `? RO` (nobody knows),
+    `STORE? OW` (behind that word): where keys stand, and what is done to them.
     """
     place, *flags = text.split()
+    if place.endswith("?"):
+        return KeySpec(0, 0, 0, tuple(flags), unknown=True, token=place[:-1].encode())
     if place.endswith("#"):
         return KeySpec(int(place[:-1]), 0, 1, tuple(flags), counted=True)
     span, _, step = place.partition("/")

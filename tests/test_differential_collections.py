@@ -44,6 +44,7 @@ parts = st.sampled_from(PARTS)
 NUMBERS = [b"0", b"1", b"-1", b"2", b"3", b"5", b"-3", b"100", b"9223372036854775807", b"-9223372036854775808", b"x",
            b"", b"1.5", b" 1", b"01"]  # fmt: skip
 numbers = st.sampled_from(NUMBERS)
+cursors = st.sampled_from([b"0", b"x", b"1x", b"", b"-", b"99999999999999999999"])
 FLOATS = [b"0.1", b"1.5", b"-2", b"1e3", b"inf", b"-inf", b"nan", b"x", b"", b"1e400", b"3.0", b" 1"]
 floats = st.sampled_from(FLOATS)
 counts = st.sampled_from([b"0", b"1", b"2", b"3", b"100", b"-1", b"-4", b"x", b"-9223372036854775808"])
@@ -98,7 +99,7 @@ HASHES: dict[str, st.SearchStrategy[Words]] = {
     "hrandfield-count": words(b"HRANDFIELD", keys, counts, maybe(case(b"WITHVALUES"), parts, most=2)),
     "hscan": words(b"HSCAN", keys, st.just(b"0"), st.just(b"COUNT"), st.just(b"100"),
                    maybe(st.tuples(case(b"MATCH"), patterns), most=1)),
-    "hscan-odd": words(b"HSCAN", keys, numbers, maybe(st.tuples(case(b"COUNT"), numbers), parts)),
+    "hscan-odd": words(b"HSCAN", keys, cursors, maybe(st.tuples(case(b"COUNT"), numbers), parts)),
 }  # fmt: skip
 SETS: dict[str, st.SearchStrategy[Words]] = {
     "sadd": words(b"SADD", keys, some(parts)),
@@ -123,7 +124,25 @@ SETS: dict[str, st.SearchStrategy[Words]] = {
     "sintercard-2": words(b"SINTERCARD", st.just(b"2"), keys, keys, maybe(st.tuples(case(b"LIMIT"), numbers), most=1)),
     "sscan": words(b"SSCAN", keys, st.just(b"0"), st.just(b"COUNT"), st.just(b"100"),
                    maybe(st.tuples(case(b"MATCH"), patterns), most=1)),
-    "sscan-odd": words(b"SSCAN", keys, numbers, maybe(st.tuples(case(b"COUNT"), numbers), parts)),
+    "sscan-odd": words(b"SSCAN", keys, cursors, maybe(st.tuples(case(b"COUNT"), numbers), parts)),
+}  # fmt: skip
+PATTERNS = [b"nosort", b"w_*", b"w_*", b"h_*->a", b"*", b"#", b"w_*->"]
+SORTING: dict[str, st.SearchStrategy[Words]] = {
+    "rpush": words(b"RPUSH", keys, some(parts | numbers)),
+    "rpush-numbers": words(b"RPUSH", keys, some(st.sampled_from([b"3", b"1", b"2", b"10", b"-1", b"1.5"]))),
+    "zadd": words(b"ZADD", keys, some(st.tuples(st.sampled_from([b"1", b"2", b"-1.5", b"inf"]), parts))),
+    "zadd-numbers": words(b"ZADD", keys, some(st.tuples(st.sampled_from([b"1", b"2"]), st.sampled_from([b"5", b"9"])))),
+    "sadd-numbers": SETS["sadd-numbers"],
+    "weights": words(b"MSET", st.just((b"w_1", b"5", b"w_2", b"3", b"w_3", b"x", b"w_a")), parts),
+    "fields": words(b"HSET", st.sampled_from([b"w_1", b"h_1", b"h_2"]), some(st.tuples(parts, parts))),
+    **{
+        f"sort-{kind}": words(name, keys, maybe(
+            case(b"ASC"), case(b"DESC"), case(b"ALPHA"), case(b"ALPHA"), st.tuples(case(b"LIMIT"), numbers, numbers),
+            st.tuples(case(b"BY"), st.sampled_from([b"nosort", b"#"] if kind == "store" else PATTERNS)),
+            st.tuples(case(b"GET"), st.sampled_from([b"#", b"w_*", b"h_*->a", b"none", b"h_*->", b"*"])),
+            *([st.tuples(case(b"STORE"), keys)] if kind == "store" else []), most=4))
+        for kind, name in (("plain", b"SORT"), ("store", b"SORT"), ("ro", b"SORT_RO"))
+    },
 }  # fmt: skip
 GENERIC: dict[str, st.SearchStrategy[Words]] = {
     "set": words(b"SET", keys, parts),
@@ -147,7 +166,12 @@ GENERIC: dict[str, st.SearchStrategy[Words]] = {
     "touch": words(b"TOUCH", some(keys)),
     "dbsize": words(b"DBSIZE"),
 }  # fmt: skip
-FAMILIES: dict[str, dict[str, st.SearchStrategy[Words]]] = {"hashes": HASHES, "sets": SETS, "generic": GENERIC}
+FAMILIES: dict[str, dict[str, st.SearchStrategy[Words]]] = {
+    "hashes": HASHES,
+    "sets": SETS,
+    "sorting": SORTING,
+    "generic": GENERIC,
+}
 
 # Called with any words at all, for their arity and error texts.
 ANY_WORDS = sorted({name.split("-")[0].upper().encode() for family in (HASHES, SETS) for name in family})
@@ -199,11 +223,25 @@ RULES: dict[bytes, Rule] = {
     b"HSCAN": scanned_pairs,
     b"PEXPIRETIME": about,
 }
-LOOK: dict[bytes, Words] = {b"hash": (b"HGETALL",), b"set": (b"SMEMBERS",), b"string": (b"GET",)}
+# What is in a key, by its type.
+LOOK: dict[str, Words] = {
+    "hash": (b"HGETALL",), "set": (b"SMEMBERS",), "string": (b"GET",), "list": (b"LRANGE", b"0", b"-1"),
+    "zset": (b"ZRANGE", b"0", b"-1", b"WITHSCORES"),
+}  # fmt: skip
 
 
 def spelled(request: Words, reply: Reply) -> Any:
+    if request[0].upper().startswith(b"SORT"):
+        return sorted_reply(request, reply)
     return RULES.get(request[0].upper(), lambda same: same)(reply)
+
+
+def sorted_reply(request: Words, reply: Reply) -> Any:
+    """What is not sorted, or weighs the same as a text, comes in the order of a set, which is nobody's."""
+    options = [word.upper() for word in request[2:]]
+    if b"BY" not in options or (b"*" in request[options.index(b"BY") + 3] and b"ALPHA" not in options):
+        return reply
+    return shape(reply) if {b"LIMIT", b"GET", b"STORE"} & set(options) else unordered(reply)
 
 
 def random_effect(request: Words, theirs: Reply, ours: Reply) -> tuple[list[Words], list[Words]]:
@@ -231,10 +269,20 @@ def run(redis: Client, ours: Client, requests: list[Words]) -> None:
         back_there, back_here = random_effect(request, their_reply, our_reply)
         redis.all(list(back_there))
         ours.all(list(back_here))
+    compare_keys(redis, ours, told)
+    for key in KEYS:
+        payload = ours.value("DUMP", key)
+        if payload is not None:
+            assert ours("RESTORE", key, 0, payload, "REPLACE") == ("+", "OK")
+    compare_keys(redis, ours, [*told, "DUMP and RESTORE of all keys"])
+
+
+def compare_keys(redis: Client, ours: Client, told: list[str]) -> None:
+    """What is left in all keys."""
     for key in KEYS:
         kind = redis("TYPE", key)
         assert ours("TYPE", key) == kind, (key, told)
-        look = LOOK.get(str(kind[1]).encode())
+        look = LOOK.get(kind[1])
         if look is not None:
             request = (look[0], key, *look[1:])
             assert spelled(request, ours(*request)) == spelled(request, redis(*request)), (key, told)

@@ -44,6 +44,9 @@ def describe(record: Command) -> list[object]:
 
 
 def describe_keys(spec: KeySpec) -> dict[str, object]:
+    if spec.unknown:
+        nobody_knows = {"type": "unknown", "spec": dict[str, object]()}
+        return {"flags": simple_set(spec.flags), "begin_search": nobody_knows, "find_keys": nobody_knows}
     last = spec.last if spec.last < 0 else spec.last - spec.first
     span = {"type": "range", "spec": {"lastkey": last, "keystep": spec.step, "limit": 0}}
     counted = {"type": "keynum", "spec": {"keynumidx": 0, "firstkey": 1, "keystep": spec.step}}

@@ -1,7 +1,7 @@
 """Hashes: fields and their values.
 
-Small: a dict, in the order in which the fields came. Large: a table of rows (field, value), in which a field that
-expires is a row with a deadline; a hash with such a field is always large.
+Small: a dict; as in every map of a row, its fields come in the engine's order, not in theirs. Large: a table of rows
+(field, value), in which a field that expires is a row with a deadline; a hash with such a field is always large.
 
 **Fields that expire.** The engine hides a row from the moment it is due, so nothing here asks whether a field has
 expired. But the number of rows counts those that are due and not swept yet, and somebody must know when the last field
@@ -187,7 +187,9 @@ class Hash(Value):
 
     def copy(self) -> "Hash":
         if self.large is None:
-            return Hash(None, dict(self.small))
+            other = Hash(None, dict(self.small))
+            other._names = dict(self._names)
+            return other
         rows = Table(stripes=1)
         for some in walk(self.large.rows):
             rows.insert(some)

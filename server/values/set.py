@@ -156,7 +156,9 @@ class Set(Value):
 
     def copy(self) -> "Set":
         if self.large is None:
-            return Set(None, set(self.small))
+            other = Set(None, set(self.small))
+            other._names = dict(self._names)
+            return other
         rows = Table(stripes=1)
         for some in walk(self.large.rows):
             rows.insert(some)
