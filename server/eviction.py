@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from tsunami import Table, _core, keyspace
-from tsunami_server.command import Command, registry
+from tsunami_server.command import registry
 from tsunami_server.keyspace import View, atomically, bytes_of_key
 
 OUT_OF_MEMORY: Final = "OOM command not allowed when used memory > 'maxmemory'."
@@ -147,14 +147,14 @@ class Memory:
 
     # ---- what dispatch asks
 
-    def refuse(self, command: Command) -> str | None:
-        """Make room, if there is none. Why the command is not carried out all the same, or None."""
+    def refuse(self, needs_memory: bool) -> str | None:
+        """Make room, if there is none. Why a command is not carried out all the same, or None."""
         self.short = self.is_over() and not self.make_room()
-        return self.refuse_inside(command)
+        return self.refuse_inside(needs_memory)
 
-    def refuse_inside(self, command: Command) -> str | None:
+    def refuse_inside(self, needs_memory: bool) -> str | None:
         """The same inside of a script: as it was when that began."""
-        return OUT_OF_MEMORY if self.short and "denyoom" in command.flags else None
+        return OUT_OF_MEMORY if self.short and needs_memory else None
 
     # ---- making room
 

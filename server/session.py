@@ -49,6 +49,11 @@ log = logging.getLogger("tsunami")
 T = TypeVar("T")
 
 NO_REPLY = _wire.Raw(b"")
+# Those that ask about keys, and do not use them.
+UNSEEN = frozenset(
+    ["exists", "type", "ttl", "pttl", "expiretime", "pexpiretime", "keys", "scan", "randomkey", "debug|object",
+     "object|encoding", "object|freq", "object|idletime", "object|refcount", "memory|usage"]
+)  # fmt: skip
 # Those that carry out others: MONITOR shows them before what stands inside of them.
 TOLD_FIRST = {"eval", "evalsha", "eval_ro", "evalsha_ro"}
 # Where a command stands whose user may not do it, and what Redis says there.
@@ -351,7 +356,7 @@ class Session:
         if script and "noscript" in command.flags:
             return NOT_IN_SCRIPT
         forbidden = self.forbidden(command, argv, "lua" if script else "exec")
-        return forbidden or (self.app.memory.refuse_inside(command) if script else None)
+        return forbidden or (self.app.memory.refuse_inside("denyoom" in command.flags) if script else None)
 
     def forbidden(self, command: Command, argv: list[bytes], place: Place = "toplevel") -> str | None:
         """What the user's rights say against it. It is noted in ACL LOG."""
@@ -369,7 +374,7 @@ class Session:
     def out_of_memory(self, command: Command) -> str | None:
         """What `maxmemory` says against it."""
         memory = self.app.memory
-        return memory.refuse(command) if memory.limit else None
+        return memory.refuse("denyoom" in command.flags) if memory.limit else None
 
     def only_subscribed(self, command: Command) -> str | None:
         """What stands against it on a RESP2 connection that has subscribed to something."""
@@ -498,7 +503,7 @@ class Session:
         monitors = self.app.shared.monitors
         if monitors and command.name in TOLD_FIRST:
             self._tell_monitors(command, argv)
-        quiet = self.no_touch and command.name != "touch"
+        quiet = command.name in UNSEEN or (self.no_touch and command.name != "touch")
         if quiet:
             _core.quiet(True)
         try:

@@ -233,3 +233,20 @@ def test_keys_of_a_program_that_are_no_redis_keys_stay(client: Client) -> None:
 def test_the_time_for_evictions_grows_with_tenacity() -> None:
     assert (turn_us(0), turn_us(10), turn_us(100)) == (0, 500, float("inf"))
     assert 500 < turn_us(50) < turn_us(99) < float("inf")
+
+
+def test_asking_about_a_key_is_no_use_of_it(client: Client) -> None:
+    _core._knobs(clock_ms=BASE_S * 1000)
+    client.value("SET", "k", "v", "EX", 10_000)
+    _core._knobs(clock_ms=(BASE_S + 50) * 1000)
+    for words in (("EXISTS", "k"), ("TYPE", "k"), ("TTL", "k"), ("PTTL", "k"), ("EXPIRETIME", "k"), ("KEYS", "*"),
+                  ("SCAN", 0), ("OBJECT", "ENCODING", "k"), ("MEMORY", "USAGE", "k"), ("DEBUG", "OBJECT", "k"),
+                  ):  # fmt: skip
+        client.value(*words)
+        assert client.value("OBJECT", "IDLETIME", "k") == 50, words
+    assert client.value("TOUCH", "k") == 1 and client.value("OBJECT", "IDLETIME", "k") == 0
+    for words in (("GET", "k"), ("STRLEN", "k"), ("MGET", "k"), ("APPEND", "k", "x"), ("SET", "k", "y", "KEEPTTL")):
+        _core._knobs(clock_ms=(BASE_S + 100) * 1000)
+        client.value(*words)
+        assert client.value("OBJECT", "IDLETIME", "k") == 0, words
+        assert _core.use_set(keyspace(0), b"k", 50, None)

@@ -51,7 +51,6 @@ def describe(session: Session) -> str:
         "psub": len(session.subscriptions.pattern),
         "ssub": len(session.subscriptions.shard),
         "multi": -1,
-        "watch": 0,
         "qbuf": conn.query_size(),
         "qbuf-free": 0,
         "argv-mem": 0,
@@ -69,6 +68,7 @@ def describe(session: Session) -> str:
         "resp": conn.resp,
         "lib-name": session.lib_name.decode(),
         "lib-ver": session.lib_ver.decode(),
+        "watch": 0,
     }
     return " ".join(f"{name}={value}" for name, value in fields.items())
 

@@ -30,10 +30,7 @@ def memory_usage(session: Session, args: list[bytes]) -> Reply:
     size = _core.memory_of(table, args[0])
     if size is None:
         return None
-    idle = _core.idle_seconds(table, args[0])
-    found = _core.entry(table, args[0])  # an access, which is taken back
-    if idle is not None:
-        _core.use_set(table, args[0], idle, None)
+    found = _core.entry(table, args[0])
     value = found[0][1] if found is not None and len(found[0]) == 2 else None
     return size + value.memory() if type(value) is Collection else size
 

@@ -136,6 +136,7 @@ cdef int table_allows(const table_t* t, uint64_t session, int right) noexcept no
 
 # ST_OK ST_ABSENT ST_GONE
 cdef int table_get(table_t* t, const probe_t* key, row_sink_t sink, void* ctx) noexcept nogil
+cdef int table_peek(table_t* t, const probe_t* key, row_sink_t sink, void* ctx) noexcept nogil   # leaves no stamp
 cdef int table_member(table_t* t, const probe_t* key) noexcept nogil
 cdef int table_put(table_t* t, const uint64_t* row, uint64_t deadline) noexcept nogil             # insert/2 of one row
 cdef int table_put_many(table_t* t, const uint64_t** rows, size_t n, bint only_new) noexcept nogil  # atomic; ST_EXISTS

@@ -26,7 +26,7 @@ from tsunami._core cimport (
     row_end, row_of_packed, row_sink_t,
     table_allows,
     table_edit, table_erase, table_expire, table_find, table_get, table_is_bag, table_keypos, table_len, table_member,
-    table_of, table_prefetch, table_prefetch_row, table_put, table_put_many, table_release, table_t, table_volatile,
+    table_of, table_peek, table_prefetch, table_prefetch_row, table_put, table_put_many, table_release, table_t, table_volatile,
     term_big_decimal, term_bytes, term_cells, term_float, term_int, term_kind,
     trash_collect, trash_waiting,
 )

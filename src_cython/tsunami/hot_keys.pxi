@@ -82,12 +82,19 @@ cdef void sink_deadline(void* ctx, const uint64_t* row) noexcept nogil:
     r.deadline = row_deadline(row)
 
 cdef inline int read_key(run_t* r, size_t i, row_sink_t sink) noexcept nogil:
+    return look_up(r, i, sink, True)
+
+cdef inline int peek_key(run_t* r, size_t i, row_sink_t sink) noexcept nogil:
+    """As read_key, for commands that ask about a key and do not use it."""
+    return look_up(r, i, sink, False)
+
+cdef inline int look_up(run_t* r, size_t i, row_sink_t sink, bint touch) noexcept nogil:
     """Look a key up for reading, and count a hit or a miss. ST_OK, ST_ABSENT, or what makes the command cold."""
     cdef probe_t key
     cdef int st = arg_key(r, i, &key)
     if st != ST_OK:
         return st
-    st = table_get(r.db, &key, sink, r)
+    st = table_get(r.db, &key, sink, r) if touch else table_peek(r.db, &key, sink, r)
     if st == ST_OK:
         r.plane.hits += 1
     elif st == ST_ABSENT:
@@ -172,7 +179,7 @@ cdef void sink_type(void* ctx, const uint64_t* row) noexcept nogil:
         r.odd = True
 
 cdef int hot_type(run_t* r) noexcept nogil:
-    cdef int st = read_key(r, 1, sink_type)
+    cdef int st = peek_key(r, 1, sink_type)
     if st == ST_OK:
         out_bytes(r.out, b"+string\r\n", 9)
     elif st == ST_ABSENT:
@@ -184,13 +191,13 @@ cdef int hot_type(run_t* r) noexcept nogil:
 cdef void sink_nothing(void* ctx, const uint64_t* row) noexcept nogil:
     pass
 
-cdef int hot_exists(run_t* r) noexcept nogil:
-    """EXISTS and TOUCH: how many of the keys are there, one named twice counted twice."""
+cdef inline int count_keys(run_t* r, bint touch) noexcept nogil:
+    """How many of the keys are there, one named twice counted twice."""
     cdef size_t i
     cdef int64_t found = 0
     cdef int st
     for i in range(1, argc(r)):
-        st = read_key(r, i, sink_nothing)
+        st = look_up(r, i, sink_nothing, touch)
         if st == ST_OK:
             found += 1
         elif st != ST_ABSENT:
@@ -198,11 +205,17 @@ cdef int hot_exists(run_t* r) noexcept nogil:
     out_head(r.out, c':', found)
     return H_DONE
 
+cdef int hot_exists(run_t* r) noexcept nogil:
+    return count_keys(r, False)
+
+cdef int hot_touch(run_t* r) noexcept nogil:
+    return count_keys(r, True)
+
 cdef int read_deadline(run_t* r, int64_t* deadline) noexcept nogil:
     """-2 if there is no such key, -1 if it stays for ever, else the deadline."""
     cdef int st
     r.deadline = 0
-    st = read_key(r, 1, sink_deadline)
+    st = peek_key(r, 1, sink_deadline)
     if st != ST_OK and st != ST_ABSENT:
         return H_COLD
     deadline[0] = -2 if st == ST_ABSENT else -1 if r.deadline == 0 else <int64_t>r.deadline
@@ -604,7 +617,7 @@ cdef void hot_register_keys() noexcept:
     hot_add("strlen", hot_strlen, 2, 2, False)
     hot_add("type", hot_type, 2, 2, False)
     hot_add("exists", hot_exists, 2, 0, False)
-    hot_add("touch", hot_exists, 2, 0, False)
+    hot_add("touch", hot_touch, 2, 0, False)
     hot_add("ttl", hot_ttl, 2, 2, False)
     hot_add("pttl", hot_pttl, 2, 2, False)
     hot_add("expiretime", hot_expiretime, 2, 2, False)

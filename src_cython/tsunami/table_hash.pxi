@@ -372,6 +372,11 @@ cdef inline void sink_slot(uint64_t slot, row_sink_t sink, void* ctx) noexcept n
             sink(ctx, g.rows[i])
 
 cdef int hash_get(table_t* t, const probe_t* p, row_sink_t sink, void* ctx) noexcept nogil:
+    return hash_read(t, p, sink, ctx, t.stamped)
+
+cdef inline int hash_read(
+    table_t* t, const probe_t* p, row_sink_t sink, void* ctx, bint touch
+) noexcept nogil:
     cdef stripe_t* s = table_stripe(t, p.hash)
     cdef uint64_t* slot
     cdef uint64_t* row
@@ -383,13 +388,19 @@ cdef int hash_get(table_t* t, const probe_t* p, row_sink_t sink, void* ctx) noex
     else:
         slot = find_live(t, s, p, map_local(&s.map, p.hash))
         if slot != NULL:
-            if t.stamped:
+            if touch:
                 row = slot_row(slot[0])
                 row_touch(row)
             sink_slot(slot[0], sink, ctx)
             st = ST_OK
     ts_lock_release(&s.lock)
     return st
+
+cdef int table_peek(table_t* t, const probe_t* key, row_sink_t sink, void* ctx) noexcept nogil:
+    """As table_get, but it does not count as a use of the row."""
+    if t.stamped:
+        return hash_read(t, key, sink, ctx, False)
+    return t.methods.get(t, key, sink, ctx)
 
 cdef int hash_copy(table_t* t, const probe_t* p, uint64_t* home, size_t room) noexcept nogil:
     """Copy a key's only row to `home`. ST_CONFLICT where it has several, or one that needs more care (long, with a
