@@ -29,9 +29,10 @@ keys = st.sampled_from([*KEYS, b"a", b"a", b"string"])
 MEMBERS = [b"a", b"b", b"c", b"d", b"e", b"f", b"", b"\x00\xff", b"12", b"longer than eight"]
 members = st.sampled_from(MEMBERS)
 some_members = st.lists(members, min_size=1, max_size=6).map(tuple)
-NUMBERS = [b"0", b"1", b"-1", b"2", b"-2", b"3", b"-4", b"7", b"100", b"-100", b"9223372036854775807", b"x", b"", b"1.5"]
+NUMBERS = [b"0", b"1", b"-1", b"2", b"-2", b"3", b"-4", b"7"]
+NUMBERS += [b"10", b"-100", b"9223372036854775807", b"x", b"", b"2.5"]
 numbers = st.sampled_from(NUMBERS)
-indices = st.sampled_from(NUMBERS[:9])
+indices = st.sampled_from(NUMBERS[:8])
 counts = st.sampled_from([b"0", b"1", b"2", b"3", b"-1", b"-2", b"10", b"x", b"", b"-9223372036854775808"])
 SCORES = [b"0", b"1", b"1", b"2", b"2.5", b"-3", b"1e3", b"inf", b"-inf", b"0x10", b".5", b"+4"]
 scores = st.sampled_from([*SCORES, *SCORES, b"nan", b"", b"x", b" 1", b"1e999", b"1_0"])
@@ -39,7 +40,8 @@ score_ends = st.sampled_from(
     [*SCORES, b"(1", b"(2", b"(-inf", b"(inf", b"-inf", b"+inf", b"(", b"", b"nan", b"x", b"((1", b" 1", b"1e999"]
 )
 member_ends = st.sampled_from([b"-", b"+", b"[a", b"(a", b"[c", b"(c", b"(", b"[", b"a", b"", b"--", b"[zzz", b"[12"])
-any_word = st.one_of(keys, numbers, score_ends, member_ends, st.sampled_from([b"WITHSCORES", b"LIMIT", b"COUNT", b"FOO"]))
+options = st.sampled_from([b"WITHSCORES", b"LIMIT", b"COUNT", b"FOO"])
+any_word = st.one_of(keys, numbers, score_ends, member_ends, options)
 limit = st.tuples(case(b"LIMIT"), indices, indices)
 badly = st.tuples(case(b"LIMIT"), numbers)
 counted_keys = st.lists(st.sampled_from([*KEYS, b"set", b"big", b"string", b"none"]), min_size=1, max_size=3).map(
@@ -99,6 +101,7 @@ ZSETS: list[st.SearchStrategy[Words]] = [
     words(b"ZINTERSTORE", keys, counted_keys, weighed),
     words(b"ZDIFFSTORE", keys, counted_keys, maybe(weights, most=1)),
     words(b"ZINTERCARD", counted_keys, maybe(st.tuples(case(b"LIMIT"), counts), most=1)),
+    words(b"ZSCAN", keys, st.sampled_from([b"0", b"x"]), maybe(st.tuples(case(b"MATCH"), members), any_word, most=2)),
     words(b"ZRANDMEMBER", keys, maybe(counts, case(b"WITHSCORES"), most=2)),
 ]
 
@@ -115,6 +118,8 @@ LEX: list[st.SearchStrategy[Words]] = [
     words(b"ZREMRANGEBYLEX", lex_keys, member_ends, member_ends),
 ]
 
+rank_option = st.tuples(case(b"RANK"), counts.filter(lambda word: len(word) < 9))  # the smallest: an error since 7.2
+lpos_options = [st.tuples(case(word), counts) for word in (b"COUNT", b"MAXLEN")]
 LISTS: list[st.SearchStrategy[Words]] = [
     words(b"RPUSH", keys, some_members),
     words(b"LPUSH", keys, some_members),
@@ -132,10 +137,7 @@ LISTS: list[st.SearchStrategy[Words]] = [
     words(b"LINSERT", keys, st.sampled_from([b"BEFORE", b"after", b"AFTER", b"ON"]), members, members),
     words(b"LREM", keys, counts, members),
     words(b"LTRIM", keys, numbers, numbers),
-    words(
-        b"LPOS", keys, members,
-        maybe(st.tuples(case(b"RANK"), counts.filter(lambda word: len(word) < 9)), st.tuples(case(b"COUNT"), counts), st.tuples(case(b"MAXLEN"), counts)),
-    ),
+    words(b"LPOS", keys, members, maybe(rank_option, *lpos_options)),
     words(b"LPOS", keys, members, maybe(any_word, most=2)),
     words(b"LMOVE", keys, keys, ends, ends),
     words(b"RPOPLPUSH", keys, keys),
@@ -150,11 +152,12 @@ OTHERS: list[st.SearchStrategy[Words]] = [
     words(b"EXPIRE", keys, st.just(b"1000")),
     words(b"TTL", keys),
 ]
-NAMES = sorted({b"ZADD", b"ZRANGE", b"ZUNION", b"ZINTERCARD", b"ZMPOP", b"LMPOP", b"LPUSH", b"LPOS", b"LINSERT", b"LREM"})
+NAMES = [b"ZADD", b"ZRANGE", b"ZUNION", b"ZINTERCARD", b"ZMPOP", b"LMPOP", b"LPUSH", b"LPOS", b"LINSERT", b"LREM"]
 any_call = st.tuples(st.sampled_from(NAMES), st.lists(any_word, max_size=5)).map(lambda made: (made[0], *made[1]))
 
 BEFORE: list[Words] = [
     (b"SET", b"string", b"x"),
+    (b"SADD", b"set", b"a", b"b", b"12", b"zzz"),
     (b"ZADD", b"big", *[word for n in range(10) for word in (b"%d" % (n // 2), b"abcdefghij"[n : n + 1])]),
 ]
 LOOK: list[Words] = [

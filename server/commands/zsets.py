@@ -14,9 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from tsunami._wire import NullArray
+from tsunami._wire import NullArray, encode
 from tsunami_server.arguments import INT64_MAX, SYNTAX, bound, double, integer, within
 from tsunami_server.command import CommandError, Reply, command, wrong_number
+from tsunami_server.scanning import ScanOptions, scan_cursor
 from tsunami_server.session import Session
 from tsunami_server.values import Step, ZSet, read
 from tsunami_server.values.zset import Pair
@@ -486,7 +487,31 @@ def zrevrank(session: Session, args: list[bytes]) -> Reply:
     return show_rank(session, args, "zrevrank", True)
 
 
-# ---- some at random
+# ---- some of them
+
+
+@command(
+    "ZSCAN key cursor:integer [MATCH pattern] [COUNT count:integer]", "readonly", group="sorted-set", since="2.8.0",
+    keys="1 RO access", tips="nondeterministic_output",
+    summary="Walk over the members: some of them with their scores, and the cursor to go on with.",
+    complexity="O(1) a call, O(N) for all",
+)  # fmt: skip
+def zscan(session: Session, args: list[bytes]) -> Reply:
+    cursor = scan_cursor(args[1])
+    with Step(session, args[0]) as step:
+        zset = step.value(args[0], ZSet)
+        if zset is None:
+            return [b"0", []]
+        options = ScanOptions.parse(args[2:])
+        cursor, pairs = zset.scan(cursor, options.count)
+    kept = set(options.keep([member for member, _ in pairs]))
+    found = [(member, score_text(score)) for member, score in pairs if member in kept]
+    return [b"%d" % cursor, [part for pair in found for part in pair]]
+
+
+def score_text(score: float) -> bytes:
+    """A score as a word, also in RESP3."""
+    return encode(score, 2).split(b"\r\n")[1]
 
 
 @command(

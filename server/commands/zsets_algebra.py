@@ -6,14 +6,13 @@ infinity) is 0.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Protocol, cast
+from typing import Protocol
 
 from tsunami_server.arguments import SYNTAX, double, integer, positive
 from tsunami_server.command import CommandError, Reply, command
 from tsunami_server.commands.zsets import Store, told
-from tsunami_server.keyspace import WRONG_TYPE
 from tsunami_server.session import Session
-from tsunami_server.values import KINDS, Step, ZSet, kind_of
+from tsunami_server.values import Set, Step, ZSet, kind_of
 from tsunami_server.values.zset import Pair
 
 
@@ -25,18 +24,10 @@ class Scored(Protocol):
     def pairs(self) -> Iterator[Pair]: ...
 
 
-class Members(Protocol):
-    """What is asked of a set."""
-
-    def __len__(self) -> int: ...
-    def __contains__(self, member: bytes, /) -> bool: ...
-    def members(self) -> Iterator[bytes]: ...
-
-
 class ScoredSet:
     """A set, each member scored 1."""
 
-    def __init__(self, members: Members) -> None:
+    def __init__(self, members: Set) -> None:
         self._members = members
 
     def __len__(self) -> int:
@@ -56,9 +47,9 @@ def open_scored(step: Step, key: bytes) -> Scored:
     """The value of a key; nothing, if there is none. CommandError: WRONGTYPE."""
     kind = kind_of(step.entry(key)[0])
     if kind == "set":
-        return ScoredSet(cast(Members, step.value(key, KINDS["set"])))
-    if kind not in ("zset", "none"):
-        raise CommandError(WRONG_TYPE)
+        members = step.value(key, Set)
+        assert members is not None
+        return ScoredSet(members)
     return step.value(key, ZSet) or NOTHING
 
 

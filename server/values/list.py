@@ -20,7 +20,6 @@ from tsunami_server.values.value import Limit, Value, text_of
 
 STRIDE = 1 << 20
 SURROUNDINGS = 16  # elements that are moved at first, when a gap is full
-LARGEST_PACK = 8192  # bytes, whatever number of elements the settings allow
 PACK_BYTES = (4096, 8192, 16384, 32768, 65536)  # list-max-listpack-size -1 to -5
 
 
@@ -201,45 +200,14 @@ def evenly(low: int | None, high: int | None, near: int, count: int) -> Iterable
     return range(first, first + STRIDE * count, STRIDE)
 
 
-# ---- how much fits into one term: as much as into Redis's listpack
+# ---- how much fits into one term
 
 
 def fits(elements: list[object], most: int) -> bool:
-    """Is a list within list-max-listpack-size, a number of elements or (negative) of bytes?"""
-    if most >= 0:
-        return len(elements) <= max(most, 1) and pack_size_within(elements, LARGEST_PACK)
-    return pack_size_within(elements, PACK_BYTES[min(-most, len(PACK_BYTES)) - 1])
-
-
-def pack_size_within(elements: list[object], most: int) -> bool:
-    texts = [text_of(element) for element in elements]
-    total = sum(map(len, texts))
-    if total > most * 3:  # no number takes less than a third of its digits
-        return False
-    return total + 12 * len(texts) <= most or 7 + sum(map(entry_size, texts)) <= most
-
-
-def entry_size(text: bytes) -> int:
-    """What an element takes in a listpack: a number up to 9 bytes, a text its length behind up to 5; then how long that
-    was, for those who walk backwards.
+    """Is a list within list-max-listpack-size: so many elements, or (negative) so many bytes, where each element takes
+    two more than it is long?
     """
-    size = _number_size(text)
-    if not size:
-        length = len(text)
-        size = length + (1 if length < 64 else 2 if length < 4096 else 5)
-    return size + (1 if size < 128 else 2 if size < 16383 else 3 if size < 2097151 else 4)
-
-
-_NUMBER_SIZES = ((1 << 12, 2), (1 << 15, 3), (1 << 23, 4), (1 << 31, 5), (1 << 63, 9))
-
-
-def _number_size(text: bytes) -> int:
-    """0 if it is none."""
-    if len(text) > 20 or not text.lstrip(b"-").isdigit():
-        return 0
-    number = int(text) if text.count(b"-") <= 1 else 1 << 64
-    if b"%d" % number != text:
-        return 0
-    if 0 <= number < 128:
-        return 1
-    return next((size for end, size in _NUMBER_SIZES if -end <= number < end), 0)
+    if most >= 0:
+        return len(elements) <= most
+    limit = PACK_BYTES[min(-most, len(PACK_BYTES)) - 1]
+    return 2 * len(elements) <= limit and sum([len(text_of(element)) + 2 for element in elements]) <= limit
