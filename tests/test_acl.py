@@ -701,3 +701,117 @@ def test_the_keys_and_rights_of_a_call_are_those_of_redis(redis: Client, root: C
     wanted = [(key, set(flags)) for key, flags in plain(theirs)] if theirs[0] == "*" else theirs
     found = [(key, set(flags)) for key, flags in plain(ours)] if ours[0] == "*" else ours
     assert found == wanted
+
+
+def test_info_counts_what_was_denied(server: Any, root: Client) -> None:
+    def counts() -> list[int]:
+        lines = dict(line.split(":") for line in root.value("INFO", "stats").decode().splitlines() if ":" in line)
+        return [int(lines[f"acl_access_denied_{reason}"]) for reason in ("auth", "cmd", "key", "channel")]
+
+    with alice(server, root, "+get", "+publish", "~a*") as client:
+        before = counts()
+        (
+            client("AUTH", "alice", "no"),
+            client("SET", "a", "1"),
+            client("GET", "b"),
+            client("GET", "b"),
+            client("PUBLISH", "c", "m"),
+        )
+        assert [new - old for new, old in zip(counts(), before, strict=True)] == [1, 1, 2, 1]
+
+
+# ---- inside of transactions and scripts
+
+
+needs_multi = pytest.mark.skipif(registry.get("multi") is None, reason="no transactions yet")
+needs_eval = pytest.mark.skipif(registry.get("eval") is None, reason="no scripts yet")
+CHANGED = (
+    "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. "
+    "This command is no longer allowed for the following reason: "
+)
+
+
+@needs_multi
+def test_a_transaction_is_checked_when_it_is_queued(server: Any, root: Client) -> None:
+    with alice(server, root, "+@all", "-set", "~a*", "&foo") as client:
+        for call, reply in (
+            (["SET", "a", "1"], ("-", NO_COMMAND.format("set"))), (["GET", "b"], NO_KEY), (["PUBLISH", "bar", "m"], NO_CHANNEL),
+        ):  # fmt: skip
+            assert client("MULTI") == OK
+            assert client("GET", "a") == ("+", "QUEUED")
+            assert client(*call) == reply
+            assert client("EXEC")[1].startswith("EXECABORT")
+        contexts = {dict(zip(*[iter(entry)] * 2, strict=True))[b"context"] for entry in root.value("ACL", "LOG")}
+        assert contexts == {b"multi"}
+
+
+@needs_multi
+@pytest.mark.parametrize("first", ["free", "restricted"])
+def test_rights_that_are_taken_away_before_exec_are_not_there_in_it(server: Any, root: Client, first: str) -> None:
+    rules = ["+@all", "~*", "&*"] if first == "free" else ["+@all", "~*", "&foo"]
+    root("SET", "k", "before")
+    with alice(server, root, *rules) as client:
+        assert client.all([("MULTI",), ("SET", "k", "after"), ("GET", "k"), ("PUBLISH", "foo", "m")])[-1] == (
+            "+",
+            "QUEUED",
+        )
+        root("ACL", "SETUSER", "alice", "-set", "resetkeys", "~a*", "resetchannels")
+        assert client("EXEC") == ("*", [
+            ("-", CHANGED + "no permission to execute the command or subcommand"),
+            ("-", CHANGED + "no permission to touch the specified keys"),
+            ("-", CHANGED + "no permission to access one of the channels used as arguments to the command"),
+        ])  # fmt: skip
+        assert root("GET", "k") == ("$", b"before")
+
+
+@needs_multi
+def test_watch_wants_the_right_to_its_keys(server: Any, root: Client) -> None:
+    with alice(server, root, "+@all", "~a*") as client:
+        assert client("WATCH", "a1") == OK
+        assert client("WATCH", "a1", "b1") == NO_KEY
+
+
+@needs_eval
+def test_a_script_can_do_no_more_than_its_user(server: Any, root: Client) -> None:
+    root("MSET", "a1", "mine", "b1", "theirs")
+    with alice(server, root, "+@all", "-set", "-config|set", "~a*", "&foo") as client:
+
+        def answer(script: str, *words: str) -> Any:
+            return client("EVAL", script, *(words or ("0",)))
+
+        assert answer("return redis.call('GET', KEYS[1])", "1", "a1") == ("$", b"mine")
+        assert answer("return redis.call('GET', KEYS[1])", "1", "b1") == NO_KEY  # a declared key is checked at once
+        for call, what in (
+            ("'GET', 'b1'", "No permissions to access a key"),  # a key that was not declared
+            ("'GET', ARGV[1] or 'b' .. '1'", "No permissions to access a key"),
+            ("'SET', 'a1', 'x'", "User alice has no permissions to run the 'set' command"),
+            ("'MSET', 'a1', 'x', 'b1', 'y'", "No permissions to access a key"),
+            ("'PUBLISH', 'bar', 'm'", "No permissions to access a channel"),
+        ):
+            reply = answer(f"return redis.call({call})")
+            assert reply[0] == "-" and f"ACL failure in script: {what}" in reply[1], (call, reply)
+            assert "ACL failure in script" in answer(f"return redis.pcall({call}).err")[1].decode()
+        assert root("GET", "b1") == ("$", b"theirs")
+        assert dict(zip(*[iter(root.value("ACL", "LOG", "1")[0])] * 2, strict=True))[b"context"] == b"lua"
+        root("ACL", "SETUSER", "alice", "-@scripting")
+        assert answer("return 1") == ("-", NO_COMMAND.format("eval"))
+
+
+@pytest.mark.skipif(registry.get("sort") is None, reason="no SORT yet")
+@pytest.mark.parametrize("command", ["SORT", "SORT_RO"])
+def test_sort_reads_keys_that_it_does_not_name_only_with_the_right_to_all(
+    server: Any, root: Client, command: str
+) -> None:
+    root("RPUSH", "a", "1", "2"), root("MSET", "b1", "9", "b2", "8")
+    by = ("-", "ERR BY option of SORT denied due to insufficient ACL permissions")
+    get = ("-", "ERR GET option of SORT denied due to insufficient ACL permissions")
+    with alice(server, root, "+@all", "~a*") as client:
+        assert client(command, "a") == ("*", [("$", b"1"), ("$", b"2")])
+        assert client(command, "a", "BY", "nosort") == ("*", [("$", b"1"), ("$", b"2")])
+        assert client(command, "a", "BY", "b*") == by
+        assert client(command, "a", "GET", "b*") == get
+        assert client(command, "a", "GET", "#")[0] in "*-"
+        root("ACL", "SETUSER", "alice", "clearselectors", "(%R~* +get)")  # of another call
+        assert client(command, "a", "BY", "b*") == by
+        root("ACL", "SETUSER", "alice", "clearselectors", "(%RW~* +@all)")
+        assert client(command, "a", "BY", "b*") == ("*", [("$", b"2"), ("$", b"1")])

@@ -250,6 +250,10 @@ def stats(session: Session) -> Lines:
         "reply_buffer_shrinks": 0,
         "reply_buffer_expands": 0,
         "client_output_buffer_limit_disconnections": shared.overruns,
+        "acl_access_denied_auth": app.users.log.denied.get("auth", 0),
+        "acl_access_denied_cmd": app.users.log.denied.get("command", 0),
+        "acl_access_denied_key": app.users.log.denied.get("key", 0),
+        "acl_access_denied_channel": app.users.log.denied.get("channel", 0),
     }
 
 
