@@ -163,16 +163,82 @@ def test_big_keys(server: Any, client: Client, option: str) -> None:
     assert "112 strings with" in output
 
 
+OF_EACH_TYPE = {
+    "list": ("RPUSH", "items"),
+    "hash": ("HSET", "fields"),
+    "set": ("SADD", "members"),
+    "zset": ("ZADD", "members"),
+    "stream": ("XADD", "entries"),
+}
+
+
+@pytest.mark.parametrize("option", ["--bigkeys", "--memkeys"])
+def test_big_keys_of_every_type(server: Any, client: Client, option: str) -> None:
+    names = {"list": "RPUSH", "hash": "HSET", "set": "SADD", "zset": "ZADD", "stream": "XADD"}
+    known = {kind: unit for kind, (word, unit) in OF_EACH_TYPE.items() if client.value("COMMAND", "INFO", word)[0]}
+    for kind in known:
+        for name, n in (("small", 3), ("large", 700)):
+            words = {
+                "hash": [("HSET", f"{kind}:{name}", f"f{i}", "v") for i in range(n)],
+                "zset": [("ZADD", f"{kind}:{name}", i, f"m{i}") for i in range(n)],
+                "stream": [("XADD", f"{kind}:{name}", "*", "f", "v") for i in range(n)],
+            }.get(kind, [(names[kind], f"{kind}:{name}", f"e{i}") for i in range(n)])
+            client.all(words)
+    output = cli(server, option)
+    assert f"Sampled {2 * len(known)} keys in the keyspace!" in output
+    for kind, unit in known.items():
+        size = r"\d+ bytes" if option == "--memkeys" else f"700 {unit}"
+        assert re.search(rf"""Biggest +{kind} found '"{kind}:large"' has {size}""", output), output
+
+
+def test_hot_keys_by_their_counters(server: Any, client: Client) -> None:
+    client.value("CONFIG", "SET", "maxmemory-policy", "allkeys-lfu")
+    try:
+        client.all([("SET", f"k{i}", "v") for i in range(50)])
+        client.all([("GET", "k7")] * 3000)
+        output = cli(server, "--hotkeys")
+        assert re.search(r"""hot key found with counter: \d+\tkeyname: "k7\"""", output), output
+    finally:
+        client.value("CONFIG", "SET", "maxmemory-policy", "noeviction")
+
+
+def test_latency_history_and_distribution(server: Any) -> None:
+    words = [peer("redis-cli"), "-p", str(server.port)]
+    assert "seconds range" in stopped([*words, "--latency-history", "-i", "1"], LIMIT, "seconds range")
+    assert "from 1 to 9     milliseconds" in stopped([*words, "--latency-dist", "-i", "1"], LIMIT, "Q")
+
+
+def test_an_lru_test_runs_within_maxmemory(server: Any, client: Client) -> None:
+    used = int(re.search(r"used_memory:(\d+)", client.value("INFO", "memory").decode())[1])  # type: ignore[index]
+    client.value("CONFIG", "SET", "maxmemory", used + 1_000_000, "maxmemory-policy", "allkeys-lru")
+    try:
+        text = stopped([peer("redis-cli"), "-p", str(server.port), "--lru-test", "10000"], LIMIT, "Hits:")
+        assert re.search(r"\d+ Gets/sec \| Hits: \d+", text)
+    finally:
+        client.value("CONFIG", "SET", "maxmemory", 0, "maxmemory-policy", "noeviction")
+
+
+def test_monitor_shows_commands(server: Any, client: Client) -> None:
+    words = [peer("redis-cli"), "-p", str(server.port), "MONITOR"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"OK\n"
+        client.value("SET", "k", "a b")
+        assert process.stdout.readline().endswith(b'"SET" "k" "a b"\n')
+        process.terminate()
+
+
 def stopped(words: list[str], seconds: float, until: str) -> str:
-    """Run until it has printed what is waited for, then end it: not by SIGINT, which redis-cli catches."""
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-        assert process.stdout is not None
+    """Run at a terminal until it has printed this, then end it: not by SIGINT, which redis-cli catches."""
+    ours, its = pty.openpty()
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=its, stderr=its) as process:
         output, end = b"", time.monotonic() + seconds
         while until.encode() not in output and time.monotonic() < end:
-            if select.select([process.stdout], [], [], 0.1)[0]:
-                output += os.read(process.stdout.fileno(), 65536)
+            if select.select([ours], [], [], 0.1)[0]:
+                output += os.read(ours, 65536)
         process.terminate()
         process.wait(10)
+    os.close(ours)
+    os.close(its)
     text = output.decode("utf-8", "replace")
     assert until in text, text
     return text
