@@ -19,7 +19,7 @@ PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check
 
 export PYTHON
 
-serve: $(STAMPS)/engine $(STAMPS)/metrics $(STAMPS)/server
+serve: $(STAMPS)/engine $(STAMPS)/lua $(STAMPS)/metrics $(STAMPS)/server
 	$(SAY) "serving; Ctrl-C ends it, make serve ARGS=--help says what else there is"
 	@exec $(BIN)/tsunami-server $(ARGS)
 
@@ -79,7 +79,7 @@ $(STAMPS)/engine: $(STAMPS)/link $(ENGINE)
 	@$(BIN)/python setup.py -q build_ext --inplace
 	@touch $@
 
-$(STAMPS)/metrics $(STAMPS)/server $(STAMPS)/test $(STAMPS)/dev $(STAMPS)/bench: $(STAMPS)/%: $(STAMPS)/link
+$(STAMPS)/lua $(STAMPS)/metrics $(STAMPS)/server $(STAMPS)/test $(STAMPS)/dev $(STAMPS)/bench: $(STAMPS)/%: $(STAMPS)/link
 	$(SAY) "installing what '$*' needs"
 	@TSUNAMI_EXTENSIONS=0 PYTHONWARNINGS=ignore $(PIP) --no-build-isolation -e '.[$*]'
 	@touch $@

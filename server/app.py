@@ -312,6 +312,14 @@ class App:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon(work)
 
+    def serve_busy(self) -> None:
+        if self._transport is not None:
+            self._transport.serve_busy()
+
+    def busy_over(self) -> None:
+        if self._loop is not None and self._transport is not None:
+            self._loop.call_soon(self._transport.busy_over)
+
     def describe(self, session: Session, /) -> str:
         return describe(session)
 

@@ -69,6 +69,7 @@ CHANGED_RIGHT: dict[Kind, str] = {
 }
 NO_AUTH = "NOAUTH Authentication required."
 NOT_IN_MULTI = "ERR Command not allowed inside a transaction"
+BUSY = "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
 NOT_IN_SCRIPT = "ERR This Redis command is not allowed from script"
 
 # What begins a line of HTTP: no commands, and never sent by a client of ours. Redis refuses the same two.
@@ -154,6 +155,8 @@ class Host(Protocol):
     def expire_fields(self) -> bool: ...
     def transferred(self, session: "Session", /) -> None: ...  # called from any thread: a message waits in its holder
     def shutdown(self) -> None: ...
+    def serve_busy(self) -> None: ...  # while a script runs: answer what has arrived on other connections
+    def busy_over(self) -> None: ...
 
 
 class Session:
@@ -347,7 +350,12 @@ class Session:
             return str(wrong_number(command.name))
         if command.needs_auth and not self.conn.authenticated and self.app.users.default.needs_password:
             return NO_AUTH
-        return self.forbidden(command, argv) or self.out_of_memory(command) or self.only_subscribed(command)
+        return (
+            self.forbidden(command, argv)
+            or self.out_of_memory(command)
+            or self.only_subscribed(command)
+            or self.too_busy(command)
+        )
 
     def _inner_objection(self, command: Command, argv: list[bytes], script: bool) -> str | None:
         """As objection, for what stands inside of a transaction (which was looked at as a whole) or a script."""
@@ -384,6 +392,10 @@ class Session:
             f"ERR Can't execute '{command.name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
             "allowed in this context"
         )
+
+    def too_busy(self, command: Command) -> str | None:
+        """What stands against it while a script runs that has been running for too long."""
+        return BUSY if self.app.shared.busy and "allow_busy" not in command.flags else None
 
     def _carry_out(self, command: Command, argv: list[bytes]) -> Reply | Awaitable[Reply]:
         reply = self._call(command, argv)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tsunami import _wire
     from tsunami_server.notifications import Notifications
     from tsunami_server.pubsub import Messages
+    from tsunami_server.scripting.scripts import Scripts
     from tsunami_server.session import Session
     from tsunami_server.tracking import Tracking
 
@@ -82,6 +83,8 @@ class Shared:
     blocked: int = 0
     monitors: "dict[int, Session]" = field(default_factory=dict)  # those that said MONITOR
     timed: TimedFields = field(default_factory=TimedFields)  # hashes with fields that expire
+    scripts: "Scripts | None" = None  # made when the first script is asked for
+    busy: bool = False  # a script has run for too long: only commands that are allowed then are carried out
     attack_s: float = float("-inf")  # when an attack was last logged
     # what INFO calls instantaneous: figures and time of the last measurement, and what came of it
     rate_mark: tuple[tuple[int, ...], int] = ((0, 0, 0), 0)

@@ -16,6 +16,9 @@ What must stay true:
 2. Every session that was opened is closed, exactly once, whatever ends its connection; then its awaited command is
    cancelled.
 3. Both ways answer the same bytes with the same bytes. The tests run over both.
+4. serve_busy() is called in the middle of a command: of the client that is `engaged` in it nothing is run, nobody is
+   closed, and nothing is awaited. NativeTransport lets new clients in meanwhile; StreamTransport, whose sockets are
+   asyncio's, serves those that are there, and not those that are encrypted.
 """
 
 import array
@@ -24,10 +27,13 @@ import contextlib
 import errno
 import fcntl
 import logging
+import os
 import socket
 import ssl
 import termios
 import time
+import weakref
+from collections import deque
 from collections.abc import Awaitable
 from typing import Final, Protocol, cast
 
@@ -42,6 +48,7 @@ TURN_S: Final = 0.001  # of one client's cold commands, before the loop goes on
 TURN_US: Final = 1000
 HANDSHAKE_S: Final = 10.0  # in which a client must have done its part of TLS's handshake
 GREETINGS: Final = 1024  # handshakes at the same time
+READ_BYTES: Final = 64 * 1024
 WRITE_BYTES: Final = 256 * 1024  # given to asyncio's transports at once
 PLATFORM_KEEPALIVE: Final = getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", None))
 
@@ -62,6 +69,8 @@ class Transport(Protocol):
     def listen(self, sock: socket.socket, /) -> Awaitable[None]: ...
     def leave(self, sock: socket.socket, /) -> None: ...
     def stop_listening(self) -> None: ...
+    def serve_busy(self) -> None: ...  # in the middle of a command that takes long: answer what has arrived
+    def busy_over(self) -> None: ...
 
 
 class Client:
@@ -78,6 +87,7 @@ class Client:
         self.ended = False
         self.task: asyncio.Task[None] | None = None
         self.turn_waits = False  # cold commands are to go on in the loop's next round
+        self.engaged = False  # a command of this client is being carried out
         self.session = host.opened(self)
 
     # -- what the app asks
@@ -122,11 +132,13 @@ class Client:
 
         The result is that state; COLD if the turn ended before the next one or while one is awaited.
         """
-        self.turn_waits = False  # whoever comes first takes the turn: new data may, before _next_turn does
+        self.turn_waits = False  # whoever comes first takes the turn: new data may, before next_turn does
         until = time.monotonic() + TURN_S
         state = _wire.COLD
-        while state == _wire.COLD and not self.ended:
+        while state == _wire.COLD and not self.ended and not self.engaged:
+            self.engaged = True
             reply = self.session.execute(self.conn.command())
+            self.engaged = False
             if isinstance(reply, Awaitable):
                 self.task = self.loop.create_task(self._answer_later(reply))
                 return state
@@ -136,7 +148,7 @@ class Client:
             state = self.conn.run(TURN_US)
             if state == _wire.COLD and time.monotonic() > until:
                 self.turn_waits = True
-                self.loop.call_soon(self._next_turn)
+                self.loop.call_soon(self.next_turn)
                 return state
         return state
 
@@ -147,8 +159,8 @@ class Client:
             self._reply(reply)
             self.flush()
 
-    def _next_turn(self) -> None:
-        if self.turn_waits and not self.ended:
+    def next_turn(self) -> None:
+        if self.turn_waits and not self.ended and not self.engaged:
             self._answered(self._answer())
 
     def _answered(self, state: int) -> None:
@@ -263,6 +275,8 @@ class NativeTransport(Acceptor):
         super().__init__(host, loop)
         self.selector = selector
         self.clients: dict[int, NativeClient] = {}
+        self.taken: deque[tuple[int, int]] = deque()  # from the selector, to be handed to clients
+        self.kept: list[tuple[int, int]] = []  # until a command that takes long is over
         loop.add_reader(selector.signal, self._handed)
 
     def close(self) -> None:
@@ -270,10 +284,35 @@ class NativeTransport(Acceptor):
         self.loop.remove_reader(self.selector.signal)
 
     def _handed(self) -> None:
-        for fd, state in self.selector.take():
+        self.taken.extend(self.selector.take())
+        while self.taken:
+            fd, state = self.taken.popleft()
             client = self.clients.get(fd)
             if client is not None:
                 client.handed(state)
+
+    def serve_busy(self) -> None:
+        """A round of the selector. What is asyncio's comes again in the loop's next; but new clients come in now."""
+        for key, _ in self.selector.select(0):
+            for listener in [sock for sock in self.listeners if sock.fileno() == key.fd]:
+                self._accept(listener)
+        self.taken.extend(self.selector.take())
+        for _ in range(len(self.taken)):
+            fd, state = self.taken.popleft()
+            client = self.clients.get(fd)
+            if client is None:
+                continue
+            if state != _wire.COLD or client.engaged:
+                self.kept.append((fd, state))
+            else:
+                client.handed(state)
+        for client in list(self.clients.values()):
+            client.next_turn()
+
+    def busy_over(self) -> None:
+        kept, self.kept = self.kept, []
+        self.taken.extend((fd, state) for fd, state in kept if state != _wire.COLD)
+        self._handed()
 
     def _open(self, sock: socket.socket, address: object, unix: bool) -> None:
         peer, local = names(address, sock.getsockname(), unix)
@@ -378,6 +417,32 @@ class StreamClient(Client, asyncio.BufferedProtocol):
             state = self._answer()
         self._answered(state)
 
+    def take_in(self) -> None:
+        """Read, run and write past asyncio, which has no turn now."""
+        if self.ended or self.lost or self.task is not None or self.engaged or self.paused or self.encrypted:
+            return
+        try:
+            data = os.read(self.fd, READ_BYTES)
+        except OSError:
+            return
+        if data:  # else the peer has ended: asyncio will see that, too
+            self.conn.feed(data)
+            state = self.conn.run(TURN_US)
+            if state == _wire.COLD:
+                state = self._answer()
+            self._write_past()
+            self._answered(state)
+
+    def _write_past(self) -> None:
+        if self.transport.get_write_buffer_size() == 0 and self.conn.output_size():
+            data = self.conn.take_output()
+            try:
+                sent = os.write(self.fd, data)
+            except OSError:
+                sent = 0
+            if sent < len(data):
+                self.transport.write(data[sent:])
+
     def _answered(self, state: int) -> None:
         if self.ended:
             return
@@ -411,10 +476,18 @@ class StreamClient(Client, asyncio.BufferedProtocol):
 class _Entrance(asyncio.Protocol):
     """What asyncio makes before there is a connection: lets the client in, or says why not."""
 
-    def __init__(self, host: Host, loop: asyncio.AbstractEventLoop, unix: bool) -> None:
+    def __init__(
+        self,
+        host: Host,
+        loop: asyncio.AbstractEventLoop,
+        unix: bool,
+        clients: "weakref.WeakSet[StreamClient] | None" = None,
+    ) -> None:
+        """`clients`: where to add who comes in."""
         self.host = host
         self.loop = loop
         self.unix = unix
+        self.clients = clients
 
     def connection_made(self, base: asyncio.BaseTransport) -> None:
         transport = cast(asyncio.Transport, base)  # uvloop's have its methods, and another base class
@@ -424,7 +497,10 @@ class _Entrance(asyncio.Protocol):
             transport.write(_wire.encode(refusal))
             transport.close()
             return
-        transport.set_protocol(StreamClient(self.host, self.loop, transport, self.unix))
+        client = StreamClient(self.host, self.loop, transport, self.unix)
+        if self.clients is not None:
+            self.clients.add(client)
+        transport.set_protocol(client)
 
 
 class StreamTransport:
@@ -434,15 +510,24 @@ class StreamTransport:
         self.host = host
         self.loop = loop
         self.servers: dict[socket.socket, asyncio.AbstractServer] = {}
+        self.clients: weakref.WeakSet[StreamClient] = weakref.WeakSet()
 
     async def listen(self, sock: socket.socket, /) -> None:
         unix = sock.family == getattr(socket, "AF_UNIX", None)
         make = self.loop.create_unix_server if unix else self.loop.create_server
-        self.servers[sock] = await make(lambda: _Entrance(self.host, self.loop, unix), sock=sock)
+        self.servers[sock] = await make(lambda: _Entrance(self.host, self.loop, unix, self.clients), sock=sock)
 
     def leave(self, sock: socket.socket, /) -> None:
         """Accept no more at this one, and close it."""
         self.servers.pop(sock).close()
+
+    def serve_busy(self) -> None:
+        for client in list(self.clients):
+            client.next_turn()
+            client.take_in()
+
+    def busy_over(self) -> None:
+        pass  # asyncio comes back to all sockets by itself
 
     def stop_listening(self) -> None:
         for sock in list(self.servers):

@@ -7,7 +7,7 @@ from tsunami._wire import OK, Simple
 from tsunami_server.arguments import NOT_FLOAT, SYNTAX, int64, integer, timeout_ms
 from tsunami_server.command import HELP, CommandError, Reply, add_help, command, container
 from tsunami_server.keyspace import View, as_text
-from tsunami_server.session import NO_REPLY, Session
+from tsunami_server.session import BUSY, NO_REPLY, Session
 from tsunami_server.values import KINDS, kind_of, opened
 
 ADMIN = "admin noscript loading stale"
@@ -63,6 +63,11 @@ def shutdown(session: Session, args: list[bytes]) -> Reply:
         raise CommandError(
             "ERR there is nothing that could be saved to: tables live in memory only. Use SHUTDOWN NOSAVE"
         )
+    shared = session.app.shared
+    if shared.busy and b"NOSAVE" not in words:
+        raise CommandError(BUSY)
+    if shared.scripts is not None:
+        shared.scripts.stop()
     session.app.shutdown()
     return NO_REPLY
 

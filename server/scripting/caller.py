@@ -1,0 +1,188 @@
+"""redis.call: what a script asks, carried out as its client would have it.
+
+What it is: the doors `call`, `packed`, `acl` and `resp` of the script that runs, between begin() and end().
+
+What it is not: a dispatcher of its own. A command with a native implementation is run by Conn.call, any other by
+Session.perform; what is here are the checks that only scripts have, in Redis's words.
+
+What must stay true:
+
+1. A door never raises: Lua would see the exception as an object. Whatever goes wrong is a text for Lua.
+2. `wrote` is set before a command that may write begins.
+3. Answers are values that Lua takes as they are, or `None, data`: a reply in RESP in the version that the script has
+   asked for, or an error of the call itself behind an exclamation mark; or `None, True, *elements`: an array of plain values.
+4. No answer is larger than REPLY_MOST: there is always room for it in the Lua state (sandbox.lua, 3).
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from tsunami import _wire
+from tsunami_server.command import Command, CommandError, registry
+from tsunami_server.scripting.doors import spell
+from tsunami_server.session import NOT_IN_SCRIPT, Session
+
+log = logging.getLogger("tsunami")
+
+Answer = object  # see 3
+
+NOTHING: Final = b"!ERR Please specify at least one argument for this redis lib call"
+NO_WORD: Final = b"!ERR Lua redis lib command arguments must be strings or integers"
+UNKNOWN: Final = b"-ERR Unknown Redis command called from script\r\n"
+MISCOUNTED: Final = b"-ERR Wrong number of args calling Redis command from script\r\n"
+FORBIDDEN: Final = b"-" + NOT_IN_SCRIPT.encode() + b"\r\n"
+NO_WRITES: Final = b"-ERR Write commands are not allowed from read-only scripts.\r\n"
+FAILED: Final = b"-ERR internal error in a script's call\r\n"
+TOO_LARGE: Final = b"-ERR the reply is too large for a script\r\n"
+NO_COMMAND: Final = b"Invalid command passed to redis.acl_check_cmd()"
+
+WIDE: Final = frozenset({"select", "swapdb", "move", "copy", "flushall"})  # these can reach other databases
+PLAIN: Final = (bytes, int)
+FEW: Final = 100  # elements of an array that go one by one
+
+
+class Caller:
+    def __init__(self, reply_most: int, widen: Callable[[], None]) -> None:
+        """`widen` is called before a command that reaches other databases than the selected one."""
+        self.reply_most = reply_most
+        self._widen = widen
+        self.wrote = False
+        self._session: Session | None = None
+        self._native: Callable[[list[bytes]], bytes | None] | None = None
+        self._read_only = False
+        self._allow_oom = False
+        self._facts: dict[
+            bytes, tuple[Command, bool]
+        ] = {}  # by the name as it was written: what it means, does it write
+
+    def begin(self, session: Session, read_only: bool, allow_oom: bool) -> None:
+        """From now on calls are this session's."""
+        self._session = session
+        # A user with restricted rights and the like: their commands are looked at one by one.
+        self._native = None if session.conn.all_cold else session.conn.call
+        self._read_only, self._allow_oom = read_only, allow_oom
+        self.wrote = False
+
+    def end(self) -> None:
+        self._session = self._native = None
+
+    # ---- doors
+
+    def call(self, *words: object) -> Answer:
+        # One function for the common way, native commands: each frame less is a twentieth of a small script.
+        argv: list[bytes] = list(words)  # type: ignore[arg-type]
+        for at, word in enumerate(words):
+            if type(word) is not bytes:
+                if type(word) is not int and type(word) is not float:
+                    return None, NO_WORD
+                argv[at] = spell(word, True)
+        try:
+            if not argv:
+                return None, NOTHING
+            facts = self._facts.get(argv[0]) or self._learn(argv)
+            if facts is None:
+                return None, UNKNOWN
+            command, writes = facts
+            if writes:
+                if self._read_only:
+                    return None, NO_WRITES
+                self.wrote = True
+            if command.hot and self._native is not None:
+                data = self._native(argv)
+                if data is not None:
+                    return self._taken(data) if data[0] != 58 else int(data[1:-2])
+            return self._perform(command, argv)
+        except Exception:
+            log.exception("a call of a script failed unexpectedly")
+            return None, FAILED
+
+    def packed(self, text: bytes) -> Answer:
+        """As call, the words in one: each behind its length and a colon."""
+        argv, at = [], 0
+        while at < len(text):
+            colon = text.index(b":", at)
+            length = int(text[at:colon])
+            at = colon + 1 + length
+            argv.append(text[colon + 1 : at])
+        return self.call(*argv)
+
+    def resp(self, version: int) -> None:
+        if self._session is not None:
+            self._session.conn.resp = version
+
+    def acl(self, *words: object) -> Answer:
+        if not words:
+            return None, NOTHING[5:]
+        if not all(type(word) in (bytes, int, float) for word in words):
+            return None, NO_WORD[5:]
+        argv = [word if isinstance(word, bytes) else spell(word, True) for word in words]  # type: ignore[arg-type]
+        try:
+            command = registry.find(argv)
+        except CommandError:
+            return None, NO_COMMAND
+        assert self._session is not None
+        return self._session.forbidden(command, argv) is None
+
+    # ---- carrying out
+
+    def _learn(self, argv: list[bytes]) -> tuple[Command, bool] | None:
+        try:
+            command = registry.find(argv)
+        except CommandError:
+            return None
+        facts = command, command.is_write
+        if "|" not in command.name and not command.subcommands and len(self._facts) < 4096:
+            self._facts[argv[0]] = facts
+        return facts
+
+    def _taken(self, data: bytes) -> Answer:
+        """A native reply, as Lua has it."""
+        kind = data[0]
+        if kind == 58:  # :
+            return int(data[1:-2])
+        if len(data) > self.reply_most:
+            return None, TOO_LARGE
+        if kind == 36:  # $
+            return False if data[1] == 45 else data[data.index(b"\n") + 1 : -2]
+        return None if kind == 95 else (None, data)
+
+    def _perform(self, command: Command, argv: list[bytes]) -> Answer:
+        session = self._session
+        assert session is not None
+        if not command.accepts(len(argv)):
+            return None, self._refused(command, MISCOUNTED)
+        if "noscript" in command.flags:
+            return None, self._refused(command, FORBIDDEN)
+        problem = session.forbidden(command, argv)
+        if problem is not None:
+            return None, self._refused(command, in_script(problem))
+        if command.name in WIDE:
+            self._widen()
+        reply = session.perform(argv, script=not self._allow_oom)
+        if type(reply) in PLAIN and len(reply if type(reply) is bytes else b"") <= self.reply_most:
+            return reply
+        if type(reply) is list and len(reply) <= FEW and session.conn.resp == 2 and plain(reply):
+            return None, True, *reply
+        data = _wire.encode(reply, session.conn.resp)
+        return self._taken(data) if len(data) <= self.reply_most else (None, TOO_LARGE)
+
+    def _refused(self, command: Command, line: bytes) -> bytes:
+        assert self._session is not None
+        shared = self._session.app.shared
+        shared.commands[command.name].rejected += 1
+        shared.count_error(line[1:].decode("utf-8", "replace"))
+        return line
+
+
+def plain(reply: list[object]) -> bool:
+    return (
+        all(type(item) in PLAIN for item in reply)
+        and sum(len(item) for item in reply if isinstance(item, bytes)) < 1 << 20
+    )
+
+
+def in_script(problem: str) -> bytes:
+    """What the user's rights say against a command, as scripts are told it."""
+    code, _, text = problem.partition(" ")
+    return f"-{code} ACL failure in script: {text}\r\n".encode()

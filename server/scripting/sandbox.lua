@@ -1,0 +1,938 @@
+-- The world in which scripts run: what Redis's scripts see, and nothing else.
+--
+-- What it is: the first chunk that runs in a new Lua state. It takes the standard library apart, hides what is dangerous,
+-- protects what is shared, builds `redis`, and gives back the functions by which Python compiles and runs scripts.
+--
+-- What it is not: it does not run commands (that is the door `call`, in engine.py), and it holds no state of the server's.
+--
+-- What must stay true:
+--
+-- 1. No value that a script can reach is an object of Python's. Doors, which are, live in upvalues; what calls them is
+--    taken out of their metatable below, so that even a script that had one could do nothing with it.
+-- 2. A shared table (`_G`, the libraries, their metatables) is never seen: scripts see a *proxy*, an empty table whose
+--    metatable reads through to the real one. Whatever could write to a table without asking its metatable (rawset,
+--    table.insert, ...) looks for proxies first; whatever reads so (next, rawget, ...) reads the real one.
+-- 3. Doors are entered only while `memory_full` says that there is room: Python would not survive a failed allocation
+--    in the middle of a conversion. That is what the margin below the hard limit is for.
+-- 4. Every coroutine has the hook from its birth: there is no place from which a script cannot be killed.
+-- 5. Functions that stand before those of C's look at arguments first, so that complaints name the script's lines.
+
+local doors, SOFT_KB, EVERY, WIDE, DEEP = ...
+
+local assert, error, getmetatable, ipairs, loadstring, next, pairs, pcall, rawget, rawset, select, setfenv =
+    assert, error, getmetatable, ipairs, loadstring, next, pairs, pcall, rawget, rawset, select, setfenv
+local setmetatable, tonumber, tostring, type, unpack, xpcall, gcinfo, collectgarbage, newproxy =
+    setmetatable, tonumber, tostring, type, unpack, xpcall, gcinfo, collectgarbage, newproxy
+local byte, find, format, gsub, len, rep, sub = string.byte, string.find, string.format, string.gsub, string.len,
+    string.rep, string.sub
+local concat, floor, ceil = table.concat, math.floor, math.ceil
+local getinfo, sethook, dump = debug.getinfo, debug.sethook, string.dump
+local create, resume, string_metatable = coroutine.create, coroutine.resume, getmetatable("")
+
+local READONLY = "Attempt to modify a readonly table"
+local OURS = { ["=sandbox"] = true, ["=cjson"] = true, ["=cmsgpack"] = true, ["=struct"] = true, ["=bit"] = true }
+
+-- ---- doors: functions of Python
+
+local door_metatable = getmetatable(doors.call)
+local invoke = door_metatable.__call
+for _, name in ipairs { "__call", "__index", "__newindex", "__tostring" } do
+    door_metatable[name] = nil
+end
+door_metatable.__metatable = false
+local call_door, pack_door, tick_door, log_door, sha1_door = doors.call, doors.packed, doors.tick, doors.log, doors.sha1
+local acl_door, spell_door, resp_door, untail_door = doors.acl, doors.spell, doors.resp, doors.untail
+
+local function memory_full()
+    if gcinfo() > SOFT_KB then
+        collectgarbage()
+        return gcinfo() > SOFT_KB
+    end
+end
+
+local function make_room()
+    if memory_full() then
+        error("not enough memory", 0)
+    end
+end
+
+-- A door as the libraries use it: values in, values out.
+local function door(name)
+    local object = doors[name]
+    return function(...)
+        if gcinfo() > SOFT_KB then
+            make_room()
+        end
+        return invoke(object, ...)
+    end
+end
+
+-- ---- protection
+
+local real_of = setmetatable({}, { __mode = "k" })   -- proxy -> real table
+
+local function refuse()
+    error(READONLY, 2)
+end
+
+local function protect(real, metatable)
+    local proxy = {}
+    real_of[proxy] = real
+    metatable = metatable or {}
+    metatable.__index = metatable.__index or real
+    metatable.__newindex = refuse
+    setmetatable(proxy, metatable)
+    return proxy
+end
+
+local function bad_argument(n, name, what, value, absent)
+    local got = absent and "no value" or type(value)
+    error(format("bad argument #%d to '%s' (%s expected, got %s)", n, name, what, got), 3)
+end
+
+local function want_table(value, n, name, count)
+    if type(value) ~= "table" then
+        local got = count < n and "no value" or type(value)
+        error(format("bad argument #%d to '%s' (table expected, got %s)", n, name, got), 3)
+    end
+end
+
+-- ---- the hook: time limit and SCRIPT KILL
+
+local hook
+
+function hook()
+    local verdict = invoke(tick_door)
+    if verdict then
+        sethook(hook, "l", 1)       -- again at every step, so that no pcall outlives it
+        error({ err = verdict }, 0)
+    end
+end
+
+local function watch()
+    sethook(hook, "", EVERY)
+end
+
+-- ---- the standard library, as scripts may use it
+
+local base, lib = {}, {}
+
+for _, name in ipairs { "assert", "error", "gcinfo", "ipairs", "rawequal", "select", "tonumber", "tostring", "type", "unpack",
+    "xpcall", "_VERSION" } do
+    base[name] = _G[name]
+end
+
+function base.pairs(...)
+    local t = ...
+    want_table(t, 1, "pairs", select("#", ...))
+    local real = real_of[t]
+    if not real then
+        return next, t, nil
+    end
+    return function(_, key)
+        return next(real, key)
+    end, t, nil
+end
+
+function base.next(...)
+    local t, key = ...
+    want_table(t, 1, "next", select("#", ...))
+    return next(real_of[t] or t, key)
+end
+
+function base.rawget(t, ...)
+    want_table(t, 1, "rawget", 1)
+    return rawget(real_of[t] or t, (...))
+end
+
+function base.rawset(t, ...)
+    want_table(t, 1, "rawset", 1)
+    if real_of[t] then
+        error(READONLY, 0)
+    end
+    return rawset(t, ...)
+end
+
+function base.setmetatable(...)
+    local t, metatable = ...
+    want_table(t, 1, "setmetatable", select("#", ...))
+    if real_of[t] then
+        error(READONLY, 0)
+    end
+    if select("#", ...) < 2 or (metatable ~= nil and type(metatable) ~= "table") then
+        error("bad argument #2 to 'setmetatable' (nil or table expected)", 2)
+    end
+    local old = getmetatable(t)
+    if old ~= nil and (type(old) ~= "table" or rawget(old, "__metatable") ~= nil) then
+        error("cannot change a protected metatable", 2)
+    end
+    return setmetatable(t, metatable)
+end
+
+function base.getmetatable(...)
+    if select("#", ...) == 0 then
+        error("bad argument #1 to 'getmetatable' (value expected)", 2)
+    end
+    local found = getmetatable((...))
+    if real_of[(...)] and found ~= nil and not real_of[found] then
+        return nil          -- a library: it has no metatable that anybody should know of
+    end
+    return found
+end
+
+-- An error that is a table of Redis's is, for those who catch it, its text.
+local function caught(ok, problem, ...)
+    if ok then
+        return ok, problem, ...
+    end
+    if type(problem) == "table" then
+        local text = rawget(problem, "err")
+        if type(text) == "string" or type(text) == "number" then
+            return false, text
+        end
+    end
+    return false, problem, ...
+end
+
+function base.pcall(...)
+    if select("#", ...) == 0 then
+        error("bad argument #1 to 'pcall' (value expected)", 2)
+    end
+    return caught(pcall(...))
+end
+
+function base.collectgarbage(what, ...)
+    if what == "stop" or what == "restart" or what == "setpause" or what == "setstepmul" then
+        return 0        -- the collector belongs to all scripts
+    end
+    if what ~= nil and what ~= "collect" and what ~= "count" and what ~= "step" then
+        if type(what) ~= "string" then
+            bad_argument(1, "collectgarbage", "string", what)
+        end
+        error(format("bad argument #1 to 'collectgarbage' (invalid option '%s')", what), 2)
+    end
+    return collectgarbage(what or "collect")
+end
+
+local env       -- what scripts see as _G
+
+local function load_text(text, name)
+    if byte(text) == 27 then
+        return nil, "attempt to load chunk with wrong mode"     -- compiled code can do anything
+    end
+    local chunk, problem = loadstring(text, name)
+    return chunk and setfenv(chunk, env), problem
+end
+
+function base.loadstring(text, name)
+    if type(text) ~= "string" and type(text) ~= "number" then
+        bad_argument(1, "loadstring", "string", text)
+    end
+    text = tostring(text)
+    return load_text(text, name == nil and text or tostring(name))
+end
+
+function base.load(reader, name)
+    if type(reader) ~= "function" then
+        bad_argument(1, "load", "function", reader)
+    end
+    local pieces, n = {}, 0
+    while true do
+        local piece = reader()
+        if piece == nil or piece == "" then
+            break
+        end
+        if type(piece) ~= "string" and type(piece) ~= "number" then
+            return nil, "reader function must return a string"
+        end
+        n = n + 1
+        pieces[n] = piece
+    end
+    return load_text(concat(pieces), name == nil and "=(load)" or tostring(name))
+end
+
+for _, name in ipairs { "string", "table", "math" } do
+    lib[name] = {}
+    for key, value in pairs(_G[name]) do
+        lib[name][key] = value
+    end
+end
+
+local function text_of(value, n, name, absent)
+    local kind = type(value)
+    if kind ~= "string" and kind ~= "number" then
+        error(format("bad argument #%d to '%s' (string expected, got %s)", n, name, absent and "no value" or kind), 3)
+    end
+    return tostring(value)
+end
+
+-- string.rep works in C, where no hook can stop it.
+function lib.string.rep(...)
+    local text, count = ...
+    text = text_of(text, 1, "rep", select("#", ...) < 1)
+    local times = tonumber(count)
+    if times == nil or type(count) == "boolean" then
+        bad_argument(2, "rep", "number", count, select("#", ...) < 2)
+    end
+    if text == "" or times < 1 then
+        return ""
+    end
+    if len(text) * times > WIDE then
+        error("not enough memory", 0)
+    end
+    return rep(text, times)
+end
+
+-- Matching calls itself for each item of a pattern, on the C stack: a pattern must not be longer than that is deep.
+for _, name in ipairs { "find", "match", "gmatch", "gfind", "gsub" } do
+    local function simple(original)
+        return function(...)
+            local text, pattern, third, plain = ...
+            local kind = type(pattern)
+            if kind ~= "string" and kind ~= "number" then
+                text_of(text, 1, name, select("#", ...) < 1)
+                bad_argument(2, name, "string", pattern, select("#", ...) < 2)
+            end
+            if kind == "string" and len(pattern) > DEEP and not (name == "find" and plain) then
+                error("pattern too complex", 2)
+            end
+            if type(text) ~= "string" then
+                text_of(text, 1, name, select("#", ...) < 1)
+            end
+            if name == "gsub" then
+                kind = type(third)
+                if kind ~= "string" and kind ~= "number" and kind ~= "table" and kind ~= "function" then
+                    error("bad argument #3 to 'gsub' (string/function/table expected)", 2)
+                end
+                if kind == "table" and real_of[third] then
+                    return original(text, pattern, real_of[third], plain)
+                end
+            end
+            return original(...)
+        end
+    end
+    lib.string[name] = simple(lib.string[name])
+end
+
+for _, name in ipairs { "insert", "remove", "sort", "setn" } do
+    local original = lib.table[name]
+    lib.table[name] = function(...)
+        local t = ...
+        want_table(t, 1, name, select("#", ...))
+        if real_of[t] and (name == "insert" or name == "setn") then
+            error(READONLY, 0)
+        end
+        if name == "insert" then
+            local count = select("#", ...)
+            if count ~= 2 and count ~= 3 then
+                error("wrong number of arguments to 'insert'", 2)
+            end
+            local at = select(2, ...)
+            if count == 3 and not tonumber(at) then
+                bad_argument(2, name, "number", at)
+            end
+        end
+        return original(...)
+    end
+end
+
+function lib.table.foreach(...)
+    local t, visit = ...
+    want_table(t, 1, "foreach", select("#", ...))
+    for key, value in next, real_of[t] or t do
+        local answer = visit(key, value)
+        if answer ~= nil then
+            return answer
+        end
+    end
+end
+
+-- Coroutines are born without a hook.
+lib.coroutine = { resume = resume, running = coroutine.running, status = coroutine.status, yield = coroutine.yield }
+
+local function born(body)
+    local thread = create(body)
+    sethook(thread, hook, "", EVERY)
+    return thread
+end
+
+function lib.coroutine.create(body)
+    if type(body) ~= "function" then
+        error("bad argument #1 to 'create' (Lua function expected)", 2)
+    end
+    return born(body)
+end
+
+local function here(...)
+    return ...
+end
+
+local function resumed(ok, problem, ...)
+    if not ok then
+        error(problem, type(problem) == "string" and 3 or 0)
+    end
+    return problem, ...
+end
+
+function lib.coroutine.wrap(body)
+    if type(body) ~= "function" then
+        error("bad argument #1 to 'wrap' (Lua function expected)", 2)
+    end
+    local thread = born(body)
+    return function(...)
+        return here(resumed(resume(thread, ...)))
+    end
+end
+
+lib.os = { clock = os.clock }
+
+-- ---- values as Redis has them <-> Lua's
+
+local LEAST = "-9223372036854775808"
+
+-- A number as C's cast to long long makes it.
+local function whole(number)
+    if number ~= number or number >= 9223372036854775808 or number <= -9223372036854775808 then
+        return LEAST
+    end
+    number = number < 0 and ceil(number) or floor(number)
+    return number == 0 and "0" or format("%.0f", number)
+end
+
+local resp, caller = 2, 2       -- what the script asked for with setresp; what the client speaks
+local parts, size               -- of the reply that is being written
+
+local function one_line(text)
+    return (gsub(text, "[\r\n]", " "))
+end
+
+local function put(text)
+    size = size + 1
+    parts[size] = text
+end
+
+local NEST = 2664       -- tables in tables: about what Redis's stack takes
+local emit
+
+local function emit_double(number)
+    local text = invoke(spell_door, number)
+    put(caller == 3 and "," .. text .. "\r\n" or "$" .. len(text) .. "\r\n" .. text .. "\r\n")
+end
+
+local function emit_bulk(text)
+    put("$" .. len(text) .. "\r\n")
+    put(text)
+    put("\r\n")
+end
+
+local function emit_map(map, depth)
+    local at, count = size + 1, 0
+    put("")
+    for key, value in next, real_of[map] or map do
+        emit(key, depth)
+        emit(value, depth)
+        count = count + 1
+    end
+    parts[at] = caller == 3 and "%" .. count .. "\r\n" or "*" .. count * 2 .. "\r\n"
+end
+
+local function emit_set(set, depth)
+    local at, count = size + 1, 0
+    put("")
+    for key in next, real_of[set] or set do
+        emit(key, depth)
+        count = count + 1
+    end
+    parts[at] = (caller == 3 and "~" or "*") .. count .. "\r\n"
+end
+
+local function emit_array(list, depth)
+    local at, count = size + 1, 0
+    put("")
+    while true do
+        local value = rawget(list, count + 1)
+        if value == nil then
+            break
+        end
+        emit(value, depth)
+        count = count + 1
+    end
+    parts[at] = "*" .. count .. "\r\n"
+end
+
+local function emit_table(t, depth)
+    t = real_of[t] or t
+    local field = rawget(t, "err")
+    if type(field) == "string" then
+        return put("-" .. one_line(field) .. "\r\n")
+    end
+    field = rawget(t, "ok")
+    if type(field) == "string" then
+        return put("+" .. one_line(field) .. "\r\n")
+    end
+    field = rawget(t, "double")
+    if type(field) == "number" then
+        return emit_double(field)
+    end
+    field = rawget(t, "map")
+    if type(field) == "table" then
+        return emit_map(field, depth)
+    end
+    field = rawget(t, "set")
+    if type(field) == "table" then
+        return emit_set(field, depth)
+    end
+    field = rawget(t, "big_number")
+    if type(field) == "string" then
+        field = one_line(field)
+        return caller == 3 and put("(" .. field .. "\r\n") or emit_bulk(field)
+    end
+    field = rawget(t, "verbatim_string")
+    if type(field) == "table" then
+        local text, form = rawget(field, "string"), rawget(field, "format")
+        if type(text) == "string" and type(form) == "string" then
+            if caller == 3 then
+                form = sub(form .. "   ", 1, 3)
+                return put("=" .. len(text) + 4 .. "\r\n" .. form .. ":" .. text .. "\r\n")
+            end
+            return emit_bulk(text)
+        end
+    end
+    emit_array(t, depth)
+end
+
+function emit(value, depth)
+    local kind = type(value)
+    if kind == "string" then
+        emit_bulk(value)
+    elseif kind == "number" then
+        put(":" .. whole(value) .. "\r\n")
+    elseif kind == "boolean" then
+        if resp == 3 then
+            put(caller == 3 and (value and "#t\r\n" or "#f\r\n") or (value and ":1\r\n" or ":0\r\n"))
+        elseif value then
+            put(":1\r\n")
+        else
+            put(caller == 3 and "_\r\n" or "$-1\r\n")
+        end
+    elseif kind == "table" then
+        if depth >= NEST then
+            put("-ERR reached lua stack limit\r\n")
+        else
+            emit_table(value, depth + 1)
+        end
+    else
+        put(caller == 3 and "_\r\n" or "$-1\r\n")
+    end
+end
+
+local function encoded(value)
+    parts, size = {}, 0
+    emit(value, 0)
+    local text = concat(parts)
+    parts = nil
+    return text
+end
+
+-- Reading a reply: the value at `at`, and where the next one begins.
+local parse
+
+local function parse_many(text, at, count)
+    local list = {}
+    for i = 1, count do
+        list[i], at = parse(text, at)
+    end
+    return list, at
+end
+
+function parse(text, at)
+    local kind, stop = byte(text, at), find(text, "\r\n", at, true)
+    local line, after = sub(text, at + 1, stop - 1), stop + 2
+    if kind == 36 then                                          -- $ bulk
+        local length = tonumber(line)
+        if length < 0 then
+            return false, after
+        end
+        return sub(text, after, after + length - 1), after + length + 2
+    elseif kind == 58 then                                      -- : integer
+        return tonumber(line), after
+    elseif kind == 43 then                                      -- + status
+        return { ok = line }, after
+    elseif kind == 45 then                                      -- - error
+        return { err = line }, after
+    elseif kind == 42 or kind == 62 then                        -- * array, > push
+        local count = tonumber(line)
+        if count < 0 then
+            return false, after
+        end
+        return parse_many(text, after, count)
+    elseif kind == 37 then                                      -- % map
+        local map, key, value = {}, nil, nil
+        for _ = 1, tonumber(line) do
+            key, after = parse(text, after)
+            value, after = parse(text, after)
+            if key ~= nil then
+                map[key] = value
+            end
+        end
+        return { map = map }, after
+    elseif kind == 126 then                                     -- ~ set
+        local set, key = {}, nil
+        for _ = 1, tonumber(line) do
+            key, after = parse(text, after)
+            if key ~= nil then
+                set[key] = true
+            end
+        end
+        return { set = set }, after
+    elseif kind == 95 then                                      -- _ null
+        return nil, after
+    elseif kind == 35 then                                      -- # boolean
+        return line == "t", after
+    elseif kind == 44 then                                      -- , double
+        local number = tonumber(line)
+        if line == "inf" then
+            number = math.huge
+        elseif line == "-inf" then
+            number = -math.huge
+        end
+        return { double = number or 0 / 0 }, after
+    elseif kind == 40 then                                      -- ( big number
+        return { big_number = line }, after
+    elseif kind == 61 then                                      -- = verbatim
+        local length = tonumber(line)
+        local body = sub(text, after, after + length - 1)
+        return { verbatim_string = { format = sub(body, 1, 3), string = sub(body, 5) } }, after + length + 2
+    end
+    error("a reply that begins with " .. tostring(kind), 0)
+end
+
+-- ---- redis
+
+-- What the door answers: a plain value; or nil and a reply in RESP; or nil, true and the elements of an array.
+local function settle(raise, value, more, ...)
+    if more == nil then
+        return value
+    end
+    if more == true then
+        return { ... }
+    end
+    local kind = byte(more)
+    if kind == 45 then                                          -- an error of the command
+        value = { err = sub(more, 2, -3), ignore_error_stats_update = true }
+    elseif kind == 33 then                                      -- an error of the call
+        value = { err = sub(more, 2) }
+    else
+        return (parse(more, 1))
+    end
+    if raise then
+        error(value, 0)
+    end
+    return value
+end
+
+-- Many arguments go as one string: a binding that appends them one by one takes quadratic time.
+local function packed(...)
+    local list, count, n = { ... }, select("#", ...), 0
+    local pieces = {}
+    for i = 1, count do
+        local value, kind = list[i], type(list[i])
+        if kind == "number" then
+            value = invoke(spell_door, value, true)
+        elseif kind ~= "string" then
+            return nil, "!ERR Lua redis lib command arguments must be strings or integers"
+        end
+        pieces[n + 1], pieces[n + 2], pieces[n + 3] = len(value), ":", value
+        n = n + 3
+    end
+    local text = concat(pieces)
+    make_room()
+    return invoke(pack_door, text)
+end
+
+local function caller_of(raise)
+    return function(...)
+        if gcinfo() > SOFT_KB then
+            make_room()
+        end
+        if select("#", ...) > 200 then
+            return settle(raise, packed(...))
+        end
+        return settle(raise, invoke(call_door, ...))
+    end
+end
+
+local redis = { call = caller_of(true), pcall = caller_of(false) }
+lib.redis = redis
+
+local function complain(text)
+    error({ err = "ERR " .. text }, 0)
+end
+
+-- A text as an error reply: what begins with a hyphen names its code.
+local function error_table(text)
+    text = gsub(gsub(text, "^%-", ""), "[\r\n]+$", "")
+    if not find(text, " ", 1, true) then
+        text = "ERR " .. text
+    end
+    return { err = text }
+end
+
+function redis.error_reply(...)
+    local text = ...
+    if select("#", ...) ~= 1 or type(text) ~= "string" then
+        return { err = "ERR wrong number or type of arguments" }
+    end
+    return error_table(text)
+end
+
+function redis.status_reply(...)
+    local text = ...
+    if select("#", ...) ~= 1 or type(text) ~= "string" then
+        return { err = "ERR wrong number or type of arguments" }
+    end
+    return { ok = text }
+end
+
+function redis.sha1hex(...)
+    if select("#", ...) ~= 1 then
+        complain("wrong number of arguments")
+    end
+    local text = ...
+    if type(text) == "number" then
+        text = tostring(text)
+    end
+    make_room()
+    return invoke(sha1_door, type(text) == "string" and text or "")
+end
+
+function redis.log(...)
+    local count = select("#", ...)
+    if count < 2 then
+        complain("redis.log() requires two arguments or more.")
+    end
+    local level = ...
+    if type(level) ~= "number" and not (type(level) == "string" and tonumber(level)) then
+        complain("First argument must be a number (log level).")
+    end
+    level = tonumber(level)
+    if level < 0 or level > 3 then
+        complain("Invalid debug level.")
+    end
+    local words, n = {}, 0
+    for i = 2, count do
+        local word = select(i, ...)
+        if type(word) == "string" or type(word) == "number" then
+            n = n + 1
+            words[n] = tostring(word)
+        end
+    end
+    local text = concat(words, " ")
+    make_room()
+    invoke(log_door, level, text)
+end
+
+function redis.setresp(...)
+    if select("#", ...) ~= 1 then
+        complain("redis.setresp() requires one argument.")
+    end
+    local version = tonumber((...))
+    if version ~= 2 and version ~= 3 then
+        complain("RESP version must be 2 or 3.")
+    end
+    resp = version
+    invoke(resp_door, version)
+end
+
+-- There are no replicas and no log to choose between; the calls are as harmless as Redis's are without them.
+function redis.set_repl(...)
+    if select("#", ...) ~= 1 then
+        complain("redis.set_repl() requires two arguments.")
+    end
+    local flags = tonumber((...)) or 0
+    if flags < 0 or flags > 3 then
+        complain("Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.")
+    end
+end
+
+function redis.replicate_commands()
+    return true
+end
+
+function redis.breakpoint()
+    return false
+end
+
+function redis.debug() end
+
+function redis.acl_check_cmd(...)
+    make_room()
+    local answer, problem = invoke(acl_door, ...)
+    if problem then
+        complain(problem)
+    end
+    return answer
+end
+
+redis.LOG_DEBUG, redis.LOG_VERBOSE, redis.LOG_NOTICE, redis.LOG_WARNING = 0, 1, 2, 3
+redis.REPL_NONE, redis.REPL_AOF, redis.REPL_SLAVE, redis.REPL_REPLICA, redis.REPL_ALL = 0, 1, 2, 2, 3
+
+-- ---- what all scripts see
+
+-- Whatever was raised becomes a table with its text, and with where it came from.
+local function explain(problem)
+    if type(problem) ~= "table" or real_of[problem] then
+        problem = { err = "ERR " .. tostring(problem) }
+    end
+    local level, info = 2, nil
+    repeat
+        info = getinfo(level, "Sl")
+        level = level + 1
+    until not info or (info.what ~= "C" and info.what ~= "tail" and not OURS[info.source])
+    if info then
+        rawset(problem, "source", info.source)
+        rawset(problem, "line", info.currentline)
+    end
+    return problem
+end
+
+base.__redis__err__handler = explain
+
+local function seal()
+    for name, library in pairs(lib) do
+        base[name] = protect(library)
+    end
+    local metatable = { __index = base }
+    env = protect(base, metatable)
+    base._G = env
+    setmetatable(base, { __index = function(_, name)
+        local shown = type(name) == "string" and name or tostring(name)
+        error(format("Script attempted to access nonexistent global variable '%s'", shown), 2)
+    end })
+    metatable.__metatable = protect({ __index = metatable.__index and function() end })
+    string_metatable.__index = lib.string
+    string_metatable.__metatable = protect({ __index = base.string })
+    local globals = _G
+    for name in pairs(globals) do
+        globals[name] = nil     -- nothing runs in this environment but what stands in this file
+    end
+    watch()
+end
+
+-- ---- what Python calls
+
+local scripts, count = {}, 0
+
+-- Compile a script. Its number and nil, or nil and what is wrong.
+local function compile(text)
+    if memory_full() then
+        return nil, "not enough memory"
+    end
+    if byte(text) == 27 then
+        return nil, "user_script: bad binary format (truncated precompiled chunk)"
+    end
+    local chunk, problem = loadstring(text, "@user_script")
+    if not chunk then
+        return nil, problem
+    end
+    chunk = assert(loadstring(invoke(untail_door, dump(chunk))))
+    setfenv(chunk, env)
+    count = count + 1
+    scripts[count] = chunk
+    return count
+end
+
+local function drop(number)
+    scripts[number] = nil
+end
+
+local function finished(ok, value)
+    if ok then
+        if type(value) ~= "table" and not (resp == 3 and type(value) == "boolean") then
+            local kind = type(value)
+            if kind == "string" or kind == "number" or kind == "boolean" then
+                return value
+            end
+            return nil
+        end
+        if memory_full() then
+            return nil, "ERR not enough memory", "", -1
+        end
+        local text = encoded(value)
+        if memory_full() then
+            return nil, "ERR not enough memory", "", -1
+        end
+        return true, text
+    end
+    local text = rawget(value, "err")
+    if type(text) ~= "string" and type(text) ~= "number" then
+        text = "ERR unknown error"
+    end
+    return nil, tostring(text), rawget(value, "source") or "", rawget(value, "line") or -1
+end
+
+-- Run a script: how the client speaks, how many of the words are keys, the words.
+-- The value if it is plain; true and a reply in RESP; nil, the text of an error, source and line.
+local function run(number, client, keys, ...)
+    resp, caller = 2, client
+    if keys == 1 then
+        local key = ...
+        base.KEYS, base.ARGV = { key }, { select(2, ...) }
+    elseif keys == 0 then
+        base.KEYS, base.ARGV = {}, { ... }
+    else
+        local words, names = { ... }, {}
+        for i = 1, keys do
+            names[i] = words[i]
+        end
+        base.KEYS, base.ARGV = names, { select(keys + 1, ...) }
+    end
+    return finished(xpcall(scripts[number], explain))
+end
+
+-- As run, for more words than fit a call: they come in pieces.
+local waiting, waiting_count = {}, 0
+
+local function feed(...)
+    for i = 1, select("#", ...) do
+        waiting[waiting_count + i] = (select(i, ...))
+    end
+    waiting_count = waiting_count + select("#", ...)
+end
+
+local function run_fed(number, client, keys)
+    local names, rest = {}, {}
+    for i = 1, keys do
+        names[i] = waiting[i]
+    end
+    for i = keys + 1, waiting_count do
+        rest[i - keys] = waiting[i]
+    end
+    waiting, waiting_count = {}, 0
+    resp, caller = 2, client
+    base.KEYS, base.ARGV = names, rest
+    return finished(xpcall(scripts[number], explain))
+end
+
+-- After a run that was killed: the hook is to come now and then only, and what was under way is forgotten.
+local function calm()
+    waiting, waiting_count, parts = {}, 0, nil
+    watch()
+end
+
+return {
+    base = base, lib = lib, redis = redis, door = door, pcall = pcall, unpack = unpack, pairs = pairs, seal = seal,
+    real = function(t)
+        return real_of[t] or t
+    end,
+    compile = compile, drop = drop, run = run, feed = feed, run_fed = run_fed,
+    calm = calm, collect = collectgarbage, make_null = function()
+        local null = newproxy(true)
+        local metatable = getmetatable(null)
+        metatable.__tostring = function()
+            return "userdata: (nil)"
+        end
+        metatable.__metatable = false
+        return null
+    end,
+}

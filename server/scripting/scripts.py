@@ -1,0 +1,293 @@
+"""What a server knows of scripts: the cache, the run under way, its time limit, and how it can be ended.
+
+What it is: one object for each server (`shared.scripts`). It runs scripts one at a time, on the event loop's thread.
+
+What it is not: Lua (engine.py), or commands (commands/scripting.py).
+
+**A script that runs too long.** A script runs on the loop's thread, inside of the command that asked for it: handing
+each of them to another thread would cost more than most of them take, and what runs in Lua cannot change threads on its
+way. So it is the script that lets others in: Lua's hook comes every few thousand instructions, in coroutines too, and
+asks `_tick`. When busy-reply-threshold is over, the server is *busy*: every command of every other connection goes to
+Python (plane.hold_all) and is refused by the session with BUSY, unless its flags say that it is allowed then; and each
+look at the clock lets the transport take in what has arrived and answer it (`Host.serve_busy`). That is no turn of
+asyncio's loop, which cannot be nested: only sockets of clients and listeners are looked at, nothing is awaited, no
+timer runs, and connections that end are kept until the script is over.
+
+SCRIPT KILL comes in on that way and sets `_verdict`, which the hook turns into an error, again at each step, so that a
+pcall does not outlive it. A script that has written anything is not killed, since half of it would stay: only SHUTDOWN
+NOSAVE ends it.
+
+What must stay true:
+
+1. One run at a time: a script cannot run scripts (`noscript`), and while the server is busy EVAL is refused.
+2. Whatever ends a run, database, protocol version and the plane are what they were before.
+3. While a script runs no other thread changes the database that it has selected: it holds the gate. Before it reaches
+   another database it takes the gate for all of them.
+4. A script is in the cache under the SHA-1 of its whole text, shebang included, until SCRIPT FLUSH.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha1
+from typing import TYPE_CHECKING, Final, Protocol
+
+from tsunami import _core, _wire, keyspace
+from tsunami_server.command import CommandError, registry
+from tsunami_server.scripting.caller import Caller
+from tsunami_server.scripting.engine import MEMORY, MISSING, Engine, Failed, LuaMissing
+
+if TYPE_CHECKING:
+    from tsunami_server.session import Session
+
+log = logging.getLogger("tsunami")
+
+DATABASES: Final = 16
+FLAGS: Final = frozenset({"no-writes", "allow-oom", "allow-stale", "no-cluster", "allow-cross-slot-keys"})
+LEVELS: Final = (logging.DEBUG, logging.INFO, logging.INFO, logging.WARNING)
+KILLED: Final = b"ERR Script killed by user with SCRIPT KILL."
+STOPPED: Final = b"ERR Script ended by SHUTDOWN NOSAVE."
+NOT_BUSY: Final = "NOTBUSY No scripts in execution right now."
+UNKILLABLE: Final = (
+    "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait the script "
+    "termination or kill the server in a hard way using the SHUTDOWN NOSAVE command."
+)
+NO_SCRIPT: Final = "NOSCRIPT No matching script. Please use EVAL."
+WRITING_RO: Final = "ERR Can not execute a script with write flag using *_ro command."
+OUT_OF_MEMORY: Final = "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'"
+
+
+class Host(Protocol):
+    """What scripts ask of the app."""
+
+    plane: _wire.Plane
+
+    def serve_busy(self) -> None: ...  # answer what has arrived on other connections
+    def busy_over(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    sha: str
+    number: int  # of the compiled script in the engine
+    size: int
+    flags: frozenset[str] | None  # of the shebang line; None: there is none
+    read_only: bool
+    allow_oom: bool
+
+
+class Scripts:
+    def __init__(self, version: str) -> None:
+        self._version = version
+        self._cache: dict[str, Script] = {}
+        self._caller = Caller(MEMORY // 16, self._hold_all)
+        self._engine: Engine | None = None
+        # -- of the run under way
+        self._session: Session | None = None
+        self._started_s = 0.0
+        self._holds: list[_core.hold] = []  # of the other databases
+        self._verdict: bytes | None = None  # what the run is to end with
+        self._busy = False
+        self._served_s = 0.0
+
+    # ---- for INFO
+
+    @property
+    def cached(self) -> int:
+        return len(self._cache)
+
+    @property
+    def cache_memory(self) -> int:
+        return sum(script.size for script in self._cache.values())
+
+    @property
+    def lua_memory(self) -> int:
+        return self._engine.memory if self._engine is not None else 0
+
+    # ---- the cache
+
+    def load(self, text: bytes) -> Script:
+        """The script with this text, compiled if it was not yet. CommandError."""
+        sha = sha1(text, usedforsecurity=False).hexdigest()
+        return self._cache.get(sha) or self._compile(sha, text)
+
+    def find(self, sha: bytes) -> Script:
+        """The script that is known by this name, in any case. CommandError."""
+        script = self._cache.get(sha.decode("latin-1"))
+        if script is None:
+            script = self._cache.get(sha.lower().decode("latin-1"))
+            if script is None:
+                raise CommandError(NO_SCRIPT)
+        return script
+
+    def knows(self, sha: bytes) -> bool:
+        return sha.lower().decode("latin-1") in self._cache
+
+    def flush(self) -> None:
+        """Forget all scripts, and all that Lua remembers of them."""
+        self._cache.clear()
+        self._engine = None
+
+    def _compile(self, sha: str, text: bytes) -> Script:
+        flags, body = shebang(text)
+        try:
+            number = self._lua().compile(body)
+        except Failed as error:
+            raise CommandError(f"ERR Error compiling script (new function): {shown(error.text)}") from None
+        known = flags or frozenset()
+        script = Script(sha, number, len(text) + len(sha), flags, "no-writes" in known, "allow-oom" in known)
+        self._cache[sha] = script
+        return script
+
+    def _lua(self) -> Engine:
+        if self._engine is None:
+            others: dict[str, Callable[..., object]] = {"tick": self._tick, "log": write_log, "sha1": sha1_hex}
+            try:
+                self._engine = Engine(self._caller, others, self._version)
+            except LuaMissing:
+                raise CommandError(MISSING) from None
+        return self._engine
+
+    # ---- a run
+
+    def run(self, session: "Session", script: Script, keys: int, words: list[bytes], read_only: bool) -> object:
+        """Run a script; its words are its keys, so many, and its arguments. CommandError."""
+        if script.flags is not None:
+            self._look_at_flags(session, script, read_only)
+        engine, conn, caller = self._engine or self._lua(), session.conn, self._caller
+        db, resp = conn.db, conn.resp
+        with _core.hold(keyspace(db)):
+            self._session = session
+            self._started_s = time.monotonic()
+            caller.begin(session, read_only or script.read_only, script.allow_oom)
+            try:
+                if resp != 2:
+                    conn.resp = 2
+                return engine.run(script.number, resp, keys, words)
+            except Failed as error:
+                raise CommandError(self._told(script, error)) from None
+            finally:
+                if conn.db != db:
+                    conn.db = db
+                if conn.resp != resp:
+                    conn.resp = resp
+                caller.end()
+                self._session = None
+                if self._verdict is not None or self._busy or self._holds:
+                    self._settle(session, engine)
+
+    def _look_at_flags(self, session: "Session", script: Script, read_only: bool) -> None:
+        if read_only and not script.read_only:
+            raise CommandError(WRITING_RO)
+        if not script.allow_oom and not script.read_only and session.out_of_memory(registry.commands["set"]):
+            raise CommandError(OUT_OF_MEMORY)
+
+    def _settle(self, session: "Session", engine: Engine) -> None:
+        """After a run that was not an ordinary one."""
+        verdict, self._verdict = self._verdict, None
+        if verdict is not None:
+            engine.calm()
+        while self._holds:
+            self._holds.pop().__exit__(None, None, None)
+        if self._busy:
+            self._busy = False
+            shared = session.app.shared
+            shared.busy = False
+            session.app.plane.hold_all = shared.paused == "all"
+            session.app.busy_over()
+
+    def _hold_all(self) -> None:
+        """The script is about to reach other databases than the one it began with."""
+        if not self._holds:
+            self._holds = [_core.hold(keyspace(db)) for db in range(DATABASES)]
+            for hold in self._holds:
+                hold.__enter__()
+
+    def _told(self, script: Script, error: Failed) -> str:
+        text = self._verdict if self._verdict is not None and not error.source else error.text
+        if not error.source:
+            return f"{shown(text)} script: {script.sha}"
+        return f"{shown(text)} script: {script.sha}, on {shown(error.source)}:{error.line}."
+
+    # ---- too long
+
+    def _tick(self) -> bytes | None:
+        """Lua's hook asks: what is the run to end with?"""
+        try:
+            return self._look()
+        except Exception:
+            log.exception("a look at a running script failed; it goes on")
+            return None
+
+    def _look(self) -> bytes | None:
+        session = self._session
+        if session is None or self._verdict is not None:
+            return self._verdict
+        now_s = time.monotonic()
+        limit_s = session.setting("busy-reply-threshold") / 1000
+        if limit_s and now_s - self._started_s >= limit_s:
+            if not self._busy:
+                self._become_busy(session, now_s)
+            if now_s - self._served_s >= 0.001:
+                session.app.serve_busy()
+                self._served_s = time.monotonic()
+        return self._verdict
+
+    def _become_busy(self, session: "Session", now_s: float) -> None:
+        self._busy = session.app.shared.busy = True
+        session.app.plane.hold_all = True
+        log.warning(
+            "Slow script detected: still in execution after %d milliseconds. You can try killing the script using the "
+            "SCRIPT KILL command.",
+            (now_s - self._started_s) * 1000,
+        )
+
+    def kill(self) -> None:
+        """End the run under way, if it has written nothing. CommandError."""
+        if self._session is None:
+            raise CommandError(NOT_BUSY)
+        if self._caller.wrote:
+            raise CommandError(UNKILLABLE)
+        self._verdict = KILLED
+
+    def stop(self) -> None:
+        """End the run under way, if there is one, whatever it has done."""
+        if self._session is not None:
+            self._verdict = STOPPED
+
+
+def shown(text: bytes) -> str:
+    return text.decode("utf-8", "replace")
+
+
+def sha1_hex(text: bytes) -> bytes:
+    return sha1(text, usedforsecurity=False).hexdigest().encode()
+
+
+def write_log(level: float, text: bytes) -> None:
+    log.log(LEVELS[int(level)], "script: %s", shown(text))
+
+
+def shebang(text: bytes) -> tuple[frozenset[str] | None, bytes]:
+    """The flags of the first line, if it is a shebang, and the text without it (its line break stays). CommandError."""
+    if not text.startswith(b"#!"):
+        return None, text
+    line, mark, _ = text.partition(b"\n")
+    if not mark:
+        raise CommandError("ERR Invalid script shebang")
+    words = shown(line).split()
+    if not words:
+        raise CommandError("ERR Invalid engine in script shebang")
+    if words[0] != "#!lua":
+        raise CommandError(f"ERR Unexpected engine in script shebang: {words[0]}")
+    flags: set[str] = set()
+    for word in words[1:]:
+        name, _, value = word.partition("=")
+        if name != "flags" or "=" not in word:
+            raise CommandError(f"ERR Unknown lua shebang option: {word}")
+        for flag in value.split(","):
+            if flag not in FLAGS:
+                raise CommandError(f"ERR Unexpected flag in script shebang: {flag}")
+            flags.add(flag)
+    return frozenset(flags), text[len(line) :]
