@@ -1,9 +1,9 @@
 """Lua scripts: EVAL and its family.
 
 What it is: the package behind commands/scripting.py. Lua itself is PUC Lua 5.1 as the package `lupa` brings it, which
-is an extra (`pip install tsunami[lua]`): without it everything else works, and EVAL says what is missing. 5.1 rather than
-LuaJIT, although both are at hand: it is what Redis has, its hook also comes where code is hot, and its memory can be
-limited; the difference in speed is below half a microsecond a call.
+is an extra (`pip install tsunami[lua]`): without it everything else works, and EVAL says what is missing. 5.1 rather
+than LuaJIT, although both are at hand: it is what Redis has, its hook also comes where code is hot, and its memory can
+be limited; the difference in speed is below half a microsecond a call.
 
     doors       what scripts need of Python besides commands: bits, floating point numbers, the spelling of numbers
     caller      redis.call: an argv from Lua -> a command -> a reply for Lua

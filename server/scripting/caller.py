@@ -10,7 +10,8 @@ What must stay true:
 1. A door never raises: Lua would see the exception as an object. Whatever goes wrong is a text for Lua.
 2. `wrote` is set before a command that may write begins.
 3. Answers are values that Lua takes as they are, or `None, data`: a reply in RESP in the version that the script has
-   asked for, or an error of the call itself behind an exclamation mark; or `None, True, *elements`: an array of plain values.
+   asked for, or an error of the call itself behind an exclamation mark; or `None, True, *elements`: an array of plain
+   values.
 4. No answer is larger than REPLY_MOST: there is always room for it in the Lua state (sandbox.lua, 3).
 """
 
