@@ -39,26 +39,30 @@ def run(session: Session, script: Script, keys: int, args: list[bytes], read_onl
 @command("EVAL script numkeys [key ...] [arg ...]", FLAGS, group="scripting", since="2.6.0", keys="2# RW access update",
          summary="Run a script.", complexity=COST)  # fmt: skip
 def eval_(session: Session, args: list[bytes]) -> Reply:
-    return run(session, scripts_of(session).load(args[0]), key_count(args), args)
+    keys = key_count(args)
+    return run(session, scripts_of(session).load(args[0]), keys, args)
 
 
 @command("EVALSHA sha1 numkeys [key ...] [arg ...]", FLAGS, group="scripting", since="2.6.0",
          keys="2# RW access update", summary="Run a script that the server knows.", complexity=COST)  # fmt: skip
 def evalsha(session: Session, args: list[bytes]) -> Reply:
-    return run(session, scripts_of(session).find(args[0]), key_count(args), args)
+    keys = key_count(args)
+    return run(session, scripts_of(session).find(args[0]), keys, args)
 
 
 @command("EVAL_RO script numkeys [key ...] [arg ...]", READ_ONLY, group="scripting", since="7.0.0", keys="2# RO access",
          summary="Run a script that may not write.", complexity=COST)  # fmt: skip
 def eval_ro(session: Session, args: list[bytes]) -> Reply:
-    return run(session, scripts_of(session).load(args[0]), key_count(args), args, True)
+    keys = key_count(args)
+    return run(session, scripts_of(session).load(args[0]), keys, args, True)
 
 
 @command("EVALSHA_RO sha1 numkeys [key ...] [arg ...]", READ_ONLY, group="scripting", since="7.0.0",
          keys="2# RO access", summary="Run a script that the server knows and that may not write.",
          complexity=COST)  # fmt: skip
 def evalsha_ro(session: Session, args: list[bytes]) -> Reply:
-    return run(session, scripts_of(session).find(args[0]), key_count(args), args, True)
+    keys = key_count(args)
+    return run(session, scripts_of(session).find(args[0]), keys, args, True)
 
 
 # ---- SCRIPT

@@ -53,9 +53,8 @@ class Caller:
         self._native: Callable[[list[bytes]], bytes | None] | None = None
         self._read_only = False
         self._allow_oom = False
-        self._facts: dict[
-            bytes, tuple[Command, bool]
-        ] = {}  # by the name as it was written: what it means, does it write
+        # By the name as it was written: what it means, and whether that writes.
+        self._facts: dict[bytes, tuple[Command, bool]] = {}
 
     def begin(self, session: Session, read_only: bool, allow_oom: bool) -> None:
         """From now on calls are this session's."""
@@ -177,10 +176,8 @@ class Caller:
 
 
 def plain(reply: list[object]) -> bool:
-    return (
-        all(type(item) in PLAIN for item in reply)
-        and sum(len(item) for item in reply if isinstance(item, bytes)) < 1 << 20
-    )
+    size = sum(len(item) for item in reply if isinstance(item, bytes))
+    return size < 1 << 20 and all(type(item) in PLAIN for item in reply)
 
 
 def in_script(problem: str) -> bytes:

@@ -270,7 +270,7 @@ local function make()
         elseif sub(lower, 1, 3) == "inf" then
             number, after = huge, rest + 3
         elseif sub(lower, 1, 3) == "nan" then
-            number, after = 0 / 0, rest + 3
+            number, after = -(0 / 0), rest + 3
         elseif find(lower, "^0x%x") then
             after = match(text, "^0[xX]%x+()", rest)
             number = 0
@@ -461,7 +461,10 @@ local function make()
         end
         for _, word in pairs(words) do
             if value == word then
-                return word == "off" and false or word == "on" or word
+                if word == "off" or word == "on" then
+                    return word == "on"
+                end
+                return word
             end
         end
         error(format("bad argument #1 to '%s' (invalid option '%s')", name, tostring(value)), 3)

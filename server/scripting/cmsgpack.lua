@@ -230,15 +230,12 @@ local READ = {
     [0xC0] = function() return nil end,
     [0xC2] = function() return false end,
     [0xC3] = function() return true end,
-    [0xC4] = function() return string_of(number_of(1)) end,
-    [0xC5] = function() return string_of(number_of(2)) end,
-    [0xC6] = function() return string_of(number_of(4)) end,
     [0xCA] = function() return unpack_float(string_of(4)) end,
     [0xCB] = function() return unpack_float(string_of(8)) end,
     [0xCC] = function() return number_of(1) end,
     [0xCD] = function() return number_of(2) end,
     [0xCE] = function() return number_of(4) end,
-    [0xCF] = function() return number_of(8) end,
+    [0xCF] = function() return signed(8) end,      -- lua-cmsgpack brings it through a signed integer, too
     [0xD0] = function() return signed(1) end,
     [0xD1] = function() return signed(2) end,
     [0xD2] = function() return signed(4) end,
@@ -302,7 +299,7 @@ local function unpack_some(name, given, limit, offset)
     if not ok then
         error(type(values) == "table" and rawget(values, 1) or values, type(values) == "table" and 3 or 0)
     end
-    if limit == 0 and name == "unpack" then
+    if limit == 0 and offset == 0 then
         return kit.unpack(values, 1, count)
     end
     return at > stop and -1 or at - 1, kit.unpack(values, 1, count)

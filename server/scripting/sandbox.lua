@@ -100,10 +100,12 @@ end
 -- ---- the hook: time limit and SCRIPT KILL
 
 local hook
+local ended = false     -- the run is being ended
 
 function hook()
     local verdict = invoke(tick_door)
     if verdict then
+        ended = true
         sethook(hook, "l", 1)       -- again at every step, so that no pcall outlives it
         error({ err = verdict }, 0)
     end
@@ -118,7 +120,7 @@ end
 local base, lib = {}, {}
 
 for _, name in ipairs { "assert", "error", "gcinfo", "ipairs", "rawequal", "select", "tonumber", "tostring", "type", "unpack",
-    "xpcall", "_VERSION" } do
+    "_VERSION" } do
     base[name] = _G[name]
 end
 
@@ -201,6 +203,20 @@ function base.pcall(...)
     return caught(pcall(...))
 end
 
+-- What handles an error of the hook's runs without a hook: it must not be the script's.
+function base.xpcall(...)
+    local body, handler = ...
+    if select("#", ...) < 2 then
+        error("bad argument #2 to 'xpcall' (value expected)", 2)
+    end
+    return xpcall(body, function(problem)
+        if ended then
+            return problem
+        end
+        return handler(problem)
+    end)
+end
+
 function base.collectgarbage(what, ...)
     if what == "stop" or what == "restart" or what == "setpause" or what == "setstepmul" then
         return 0        -- the collector belongs to all scripts
@@ -216,12 +232,18 @@ end
 
 local env       -- what scripts see as _G
 
+-- The same function; but a call at its end leaves a trace of its line (doors.untail).
+local function keep_lines(chunk)
+    make_room()
+    return assert(loadstring(invoke(untail_door, dump(chunk))))
+end
+
 local function load_text(text, name)
     if byte(text) == 27 then
         return nil, "attempt to load chunk with wrong mode"     -- compiled code can do anything
     end
     local chunk, problem = loadstring(text, name)
-    return chunk and setfenv(chunk, env), problem
+    return chunk and setfenv(keep_lines(chunk), env), problem
 end
 
 function base.loadstring(text, name)
@@ -238,7 +260,10 @@ function base.load(reader, name)
     end
     local pieces, n = {}, 0
     while true do
-        local piece = reader()
+        local ok, piece = pcall(reader)
+        if not ok then
+            return nil, piece
+        end
         if piece == nil or piece == "" then
             break
         end
@@ -485,7 +510,10 @@ local function emit_table(t, depth)
     field = rawget(t, "big_number")
     if type(field) == "string" then
         field = one_line(field)
-        return caller == 3 and put("(" .. field .. "\r\n") or emit_bulk(field)
+        if caller == 3 then
+            return put("(" .. field .. "\r\n")
+        end
+        return emit_bulk(field)
     end
     field = rawget(t, "verbatim_string")
     if type(field) == "table" then
@@ -835,8 +863,7 @@ local function compile(text)
     if not chunk then
         return nil, problem
     end
-    chunk = assert(loadstring(invoke(untail_door, dump(chunk))))
-    setfenv(chunk, env)
+    chunk = setfenv(keep_lines(chunk), env)
     count = count + 1
     scripts[count] = chunk
     return count
@@ -916,7 +943,7 @@ end
 
 -- After a run that was killed: the hook is to come now and then only, and what was under way is forgotten.
 local function calm()
-    waiting, waiting_count, parts = {}, 0, nil
+    waiting, waiting_count, parts, ended = {}, 0, nil, false
     watch()
 end
 

@@ -286,7 +286,7 @@ def shebang(text: bytes) -> tuple[frozenset[str] | None, bytes]:
         name, _, value = word.partition("=")
         if name != "flags" or "=" not in word:
             raise CommandError(f"ERR Unknown lua shebang option: {word}")
-        for flag in value.split(","):
+        for flag in value.split(",") if value else ():
             if flag not in FLAGS:
                 raise CommandError(f"ERR Unexpected flag in script shebang: {flag}")
             flags.add(flag)

@@ -79,8 +79,7 @@ end
 
 local function pack_integer(number, size, big)
     if size > 8 then
-        local fill = number < 0 and "\255" or "\0"
-        local low = pack_integer(number, 8, false) .. rep(fill, size - 8)
+        local low = pack_integer(number, 8, false) .. rep("\0", size - 8)    -- 64 bits are all that a number becomes
         return big and reverse(low) or low
     end
     number = number < 0 and ceil(number) or floor(number)
@@ -94,7 +93,7 @@ local function pack_integer(number, size, big)
     return big and reverse(text) or text
 end
 
-local function packed(layout, values, count)
+local function packed(layout, values)
     local parts, n, argument = {}, 0, 0
     local function put(text)
         n = n + 1
@@ -107,7 +106,7 @@ local function packed(layout, values, count)
         local right = want == "number" and (kind == "number" or (kind == "string" and tonumber(value)))
             or want == "string" and (kind == "string" or kind == "number")
         if not right then
-            bad(argument + 1, format("%s expected, got %s", want, argument > count and "no value" or kind))
+            bad(argument + 1, format("%s expected, got %s", want, kind))
         end
         return want == "number" and tonumber(value) or tostring(value)
     end
@@ -126,7 +125,7 @@ local function packed(layout, values, count)
             if size == 0 then
                 size = len(text)
             elseif len(text) < size then
-                bad(argument + 1, "string too short")
+                bad(argument + 2, "string too short")
             end
             put(sub(text, 1, size))
             if option == "s" then
@@ -143,6 +142,9 @@ end
 
 local function unpack_integer(text, at, size, big, signed)
     local n = 0
+    if size > 8 then            -- 64 bits are all that a number becomes
+        at, size = big and at + size - 8 or at, 8
+    end
     local from, to, step = at + size - 1, at, -1
     if big then
         from, to, step = to, from, 1
@@ -223,7 +225,7 @@ end
 
 function struct.pack(layout, ...)
     layout = text_of(layout, 1, "pack")
-    local ok, text = pcall(packed, layout, { ... }, select("#", ...))
+    local ok, text = pcall(packed, layout, { ... })
     if not ok then
         raise("pack", text)
     end
