@@ -26,6 +26,7 @@ TITLES = {
     "sorted-set": "Keyspace: sorted sets",
     "generic": "Keyspace: keys",
     "pubsub": "Messages",
+    "scripting": "Scripts",
     "connection": "Connections",
     "server": "Server",
 }
