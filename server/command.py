@@ -303,7 +303,7 @@ def categories_of(flags: Sequence[str], explicit: Sequence[str]) -> tuple[str, .
     """What a command's flags imply, as in Redis, and what was said besides."""
     found = {category for category in explicit if category}
     found |= {"write"} if "write" in flags else set()
-    found |= {"read"} if "readonly" in flags else set()
+    found |= {"read"} if "readonly" in flags and "scripting" not in found else set()
     found |= {"admin", "dangerous"} if "admin" in flags else set()
     found |= {"blocking"} if "blocking" in flags else set()
     found |= {"fast"} if "fast" in flags else {"slow"}
