@@ -33,7 +33,7 @@ from tsunami_server.commands import acl
 from tsunami_server.commands.clients import describe
 from tsunami_server.config import Config, ConfigError
 from tsunami_server.doors import Door, Kind, door_of, open_tcp, open_unix, shut
-from tsunami_server.eviction import Memory
+from tsunami_server.eviction import Memory, clients_limit, too_large
 from tsunami_server.logs import LEVELS
 from tsunami_server.metrics import Endpoint
 from tsunami_server.notifications import Notifications
@@ -450,6 +450,7 @@ class App:
 
     def _watch(self) -> float:
         """Idle clients, clients that do not read, slow hot commands, the peak of memory."""
+        self._evict_clients()
         self.memory.note_peak()
         counters = self.plane.counters()
         self.shared.rates_now(tuple(counters[name] for name in ("commands", "bytes_in", "bytes_out")), self.now_ms())
@@ -476,6 +477,24 @@ class App:
     def _note_overrun(self, client: Client) -> None:
         self.shared.overruns += 1
         log.warning("client %d closed: it did not read, and its output limit is reached", client.session.id)
+
+    def _evict_clients(self) -> None:
+        """Close the connections with the largest buffers while all of them take up more than maxmemory-clients.
+
+        Those that said CLIENT NO-EVICT neither go nor count.
+        """
+        limit = clients_limit(self.config.text("maxmemory-clients"), self.memory.limit)
+        if not limit:
+            return
+        sizes = {
+            client: client.unsent() + client.conn.query_size()
+            for client in self.clients.values()
+            if not client.session.no_evict
+        }
+        for client in too_large(sizes, limit):
+            log.warning("client %d closed: its buffers, %d bytes, are too large", client.session.id, sizes[client])
+            self.memory.evicted_clients += 1
+            client.end()
 
     def _over_for(self, client: Client, soft: int) -> float:
         """For how many seconds the client's unsent output has been above the soft limit."""

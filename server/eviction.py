@@ -20,9 +20,9 @@ What must stay true:
 
 import time
 from bisect import insort
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from tsunami import Table, _core, keyspace
 from tsunami_server.command import registry
@@ -33,6 +33,7 @@ POOL: Final = 16
 DATABASES: Final = 16
 RANDOM_TRIES: Final = 8  # samples of a database that may hold keys which are no Redis keys
 
+T = TypeVar("T")
 Sample = tuple[object, int, int, int]  # key, seconds idle, counter of use, deadline
 
 
@@ -76,6 +77,26 @@ def turn_us(tenacity: int) -> float:
     return 500.0 * 1.15 ** (tenacity - 10) if tenacity < 100 else float("inf")
 
 
+def clients_limit(text: str, maxmemory: int) -> int:
+    """`maxmemory-clients` in bytes: it may be a share of maxmemory. 0: no limit."""
+    return int(text[:-1]) * maxmemory // 100 if text.endswith("%") else int(text)
+
+
+def too_large(sizes: Mapping[T, int], limit: int) -> list[T]:
+    """Whose buffers must go so that those of the others stay within the limit: the largest first.
+
+    >>> too_large({"a": 10, "b": 70, "c": 30, "d": 0}, 50)
+    ['b']
+    """
+    total, found = sum(sizes.values()), []
+    for owner, size in sorted(sizes.items(), key=lambda item: -item[1]):
+        if total <= limit:
+            break
+        total -= size
+        found.append(owner)
+    return found
+
+
 class Settings(Protocol):
     def text(self, name: str, /) -> str: ...
 
@@ -92,6 +113,7 @@ class Memory:
         self.limit = 0
         self.policy: Policy | None = None
         self.counts_use = False
+        self.evicted_clients = 0
         self.evicted = 0  # keys, since the last CONFIG RESETSTAT
         self.over_since: float | None = None  # when eviction began to lag behind
         self.over_total_s = 0.0

@@ -10,7 +10,7 @@ from _redis import Client, our_server, plain
 from _support import wait_until
 
 from tsunami import _core, keyspace
-from tsunami_server.eviction import POLICIES, turn_us
+from tsunami_server.eviction import POLICIES, clients_limit, too_large, turn_us
 
 OOM = ("-", "OOM command not allowed when used memory > 'maxmemory'.")
 BASE_S = 1_800_000_000
@@ -252,3 +252,29 @@ def test_asking_about_a_key_is_no_use_of_it(client: Client) -> None:
         client.value(*words)
         assert client.value("OBJECT", "IDLETIME", "k") == 0, words
         assert _core.use_set(keyspace(0), b"k", 50, None)
+
+
+# ---- maxmemory-clients
+
+
+def test_connections_with_the_largest_buffers_are_closed(server: Any, client: Client) -> None:
+    client.value("SET", "large", "x" * 1_000_000)
+    client.value("CONFIG", "RESETSTAT")
+    with Client(server.port) as greedy, Client(server.port) as kept, Client(server.port) as modest:
+        kept.value("CLIENT", "NO-EVICT", "on")
+        for each in (greedy, kept):
+            each.socket.sendall(b"GET large\r\n" * 40)  # and the replies are not read
+        modest.value("PING")
+        client.value("CONFIG", "SET", "maxmemory-clients", 200_000)
+        try:
+            wait_until(lambda: int(info(client, "stats")["evicted_clients"]) == 1, "the largest is closed")
+            assert modest("PING") == ("+", "PONG")
+            for _ in range(40):
+                assert len(plain(kept.read())) == 1_000_000
+        finally:
+            client.value("CONFIG", "SET", "maxmemory-clients", 0)
+
+
+def test_a_share_of_maxmemory_for_connections() -> None:
+    assert (clients_limit("0", 1000), clients_limit("5%", 1000), clients_limit("70", 0)) == (0, 50, 70)
+    assert too_large({1: 10, 2: 20, 3: 30}, 60) == [] and too_large({1: 10, 2: 20, 3: 30}, 15) == [3, 2]

@@ -175,7 +175,7 @@ def switch(data: bytes) -> bool:
 
 
 @command("CLIENT NO-EVICT enabled=(ON | OFF)", ADMIN, group="connection", since="7.0.0",
-         summary="Keep this connection when clients are evicted; Tsunami evicts none.")  # fmt: skip
+         summary="Keep this connection when others are closed because of maxmemory-clients.")  # fmt: skip
 def client_no_evict(session: Session, args: list[bytes]) -> Reply:
     session.no_evict = switch(args[0])
     return OK

@@ -72,7 +72,7 @@ def config_resetstat(session: Session, args: list[bytes]) -> Reply:
     session.app.shared.reset_stats()
     session.app.plane.reset_stats()
     session.app.plane.reset_spreads()
-    session.app.memory.evicted = 0
+    session.app.memory.evicted = session.app.memory.evicted_clients = 0
     return OK
 
 

@@ -219,7 +219,7 @@ def stats(session: Session) -> Lines:
         "expired_time_cap_reached_count": 0,
         "expire_cycle_cpu_milliseconds": 0,
         "evicted_keys": limits.evicted,
-        "evicted_clients": 0,
+        "evicted_clients": limits.evicted_clients,
         "total_eviction_exceeded_time": over,
         "current_eviction_exceeded_time": over_now,
         "keyspace_hits": counters.get("keyspace_hits", 0) + shared.hits,

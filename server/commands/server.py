@@ -2,10 +2,12 @@
 
 import re
 
+import tsunami
 from tsunami import _core
-from tsunami._wire import OK, Simple
+from tsunami._wire import OK, Simple, Verbatim
 from tsunami_server.arguments import NOT_FLOAT, SYNTAX, int64, integer, timeout_ms
 from tsunami_server.command import HELP, CommandError, Reply, add_help, command, container
+from tsunami_server.commands.connection import REDIS_VERSION
 from tsunami_server.keyspace import View, as_text
 from tsunami_server.session import BUSY, NO_REPLY, Session
 from tsunami_server.values import KINDS, kind_of, opened
@@ -70,6 +72,25 @@ def shutdown(session: Session, args: list[bytes]) -> Reply:
         shared.scripts.stop()
     session.app.shutdown()
     return NO_REPLY
+
+
+WAVE = """
+            .-~~-.
+        .-~       ~-.
+     .-~     .-~-.   )
+  .-~      (    _/  /
+_/__________\\______\\____
+"""
+
+
+@command("LOLWUT [VERSION version:integer]", "readonly fast", group="server", since="5.0.0",
+         summary="A drawing, and which version this is.")  # fmt: skip
+def lolwut(session: Session, args: list[bytes]) -> Reply:
+    if args and args[0].upper() == b"VERSION":
+        if len(args) != 2:
+            raise CommandError(SYNTAX)
+        integer(args[1])
+    return Verbatim(f"{WAVE}\nTsunami {tsunami.__version__}, Redis ver. {REDIS_VERSION}\n")
 
 
 # ---- OBJECT
