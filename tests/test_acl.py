@@ -803,8 +803,8 @@ def test_sort_reads_keys_that_it_does_not_name_only_with_the_right_to_all(
     server: Any, root: Client, command: str
 ) -> None:
     root("RPUSH", "a", "1", "2"), root("MSET", "b1", "9", "b2", "8")
-    by = ("-", "ERR BY option of SORT denied due to insufficient ACL permissions")
-    get = ("-", "ERR GET option of SORT denied due to insufficient ACL permissions")
+    by = ("-", "ERR BY option of SORT denied due to insufficient ACL permissions.")
+    get = ("-", "ERR GET option of SORT denied due to insufficient ACL permissions.")
     with alice(server, root, "+@all", "~a*") as client:
         assert client(command, "a") == ("*", [("$", b"1"), ("$", b"2")])
         assert client(command, "a", "BY", "nosort") == ("*", [("$", b"1"), ("$", b"2")])
