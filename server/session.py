@@ -336,7 +336,7 @@ class Session:
         if objection is not None:
             return self._refused(command, objection)
         outer, self.may_block = self.may_block, False
-        in_script, self.in_script = self.in_script, script
+        in_script, self.in_script = self.in_script, self.in_script or script
         try:
             reply = self._call(command, argv)
             return self._at_once(command, reply) if isinstance(reply, Coroutine) else reply

@@ -99,6 +99,15 @@ def test_a_transaction_is_refused_as_a_whole(client: Client) -> None:
     assert client("EXISTS", "k") == (":", 0)
 
 
+def test_scripts_may_read_but_not_write(client: Client) -> None:
+    client.value("SET", "k", "v")
+    limit(client, "noeviction", room=-1)
+    assert client("EVAL", "return redis.call('GET', KEYS[1])", 1, "k") == ("$", b"v")
+    refused = client("EVAL", "return redis.call('SET', KEYS[1], 'x')", 1, "k")
+    assert refused[0] == "-" and refused[1].startswith("OOM command not allowed when used memory > 'maxmemory'")
+    assert client("EVAL", "return redis.call('DEL', KEYS[1])", 1, "k") == (":", 1)
+
+
 # ---- eviction
 
 

@@ -133,3 +133,14 @@ def test_the_peak_of_memory_stays(client: Client) -> None:
     found = sections(client, "memory")["Memory"]
     assert int(found["used_memory"]) < most - 900_000 and int(found["used_memory_peak"]) >= most
     assert 0 < float(found["used_memory_peak_perc"].rstrip("%")) < 90
+
+
+def test_scripts_are_told(client: Client) -> None:
+    client.value("SCRIPT", "FLUSH")
+    client.value("EVAL", "return 'some text of a script'", 0)
+    client.value("EVAL", "return 2", 0)
+    found = sections(client, "memory")["Memory"]
+    assert found["number_of_cached_scripts"] == "2" and int(found["used_memory_lua"]) > 10_000
+    assert int(found["used_memory_scripts_eval"]) > 0
+    client.value("SCRIPT", "FLUSH")
+    assert sections(client, "memory")["Memory"]["number_of_cached_scripts"] == "0"

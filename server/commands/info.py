@@ -122,6 +122,8 @@ def memory(session: Session) -> Lines:
     config = session.app.config
     limit = int(config.text("maxmemory"))
     dataset = max(used - startup, 0)
+    scripts = session.app.shared.scripts
+    lua, cache = (scripts.lua_memory, scripts.cache_memory) if scripts is not None else (0, 0)
     return {
         "used_memory": used,
         "used_memory_human": human(used),
@@ -139,19 +141,19 @@ def memory(session: Session) -> Lines:
         "allocator_resident": held,
         "total_system_memory": total,
         "total_system_memory_human": human(total),
-        "used_memory_lua": 0,
-        "used_memory_vm_eval": 0,
-        "used_memory_lua_human": human(0),
-        "used_memory_scripts_eval": 0,
-        "number_of_cached_scripts": 0,
+        "used_memory_lua": lua,
+        "used_memory_vm_eval": lua,
+        "used_memory_lua_human": human(lua),
+        "used_memory_scripts_eval": cache,
+        "number_of_cached_scripts": scripts.cached if scripts is not None else 0,
         "number_of_functions": 0,
         "number_of_libraries": 0,
         "used_memory_vm_functions": 0,
-        "used_memory_vm_total": 0,
-        "used_memory_vm_total_human": human(0),
+        "used_memory_vm_total": lua,
+        "used_memory_vm_total_human": human(lua),
         "used_memory_functions": 0,
-        "used_memory_scripts": 0,
-        "used_memory_scripts_human": human(0),
+        "used_memory_scripts": cache,
+        "used_memory_scripts_human": human(cache),
         "maxmemory": limit,
         "maxmemory_human": human(limit),
         "maxmemory_policy": config.text("maxmemory-policy"),

@@ -49,6 +49,7 @@ def ratio(a: int, b: int) -> float:
 def memory_stats(session: Session, args: list[bytes]) -> Reply:
     used, held = _core.memory()
     resident, startup, clients = resident_bytes(), startup_bytes(), buffers(session)
+    scripts = session.app.shared.scripts
     sizes = {db: len(keyspace(db)) for db in range(session.setting("databases"))}
     keys = sum(sizes.values())
     peak = session.app.memory.note_peak()
@@ -65,7 +66,7 @@ def memory_stats(session: Session, args: list[bytes]) -> Reply:
         "clients.normal": clients,
         "cluster.links": 0,
         "aof.buffer": 0,
-        "lua.caches": 0,
+        "lua.caches": scripts.cache_memory if scripts is not None else 0,
         "functions.caches": 0,
         **slots,
         "overhead.total": overhead,

@@ -59,12 +59,15 @@ class Caller:
     def begin(self, session: Session, read_only: bool, allow_oom: bool) -> None:
         """From now on calls are this session's."""
         self._session = session
-        # A user with restricted rights and the like: their commands are looked at one by one.
-        self._native = None if session.conn.all_cold else session.conn.call
+        # A user with restricted rights, MONITOR and the like: commands are looked at one by one.
+        self._native = None if session.conn.all_cold or session.app.plane.monitored else session.conn.call
+        session.in_script = True
         self._read_only, self._allow_oom = read_only, allow_oom
         self.wrote = False
 
     def end(self) -> None:
+        if self._session is not None:
+            self._session.in_script = False
         self._session = self._native = None
 
     # ---- doors
