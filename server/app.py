@@ -525,6 +525,7 @@ class App:
         plane.hard_output = config.output_limit("normal")[0]
         plane.hard_messages = config.output_limit("pubsub")[0]
         plane.slow_us = config.integer("slowlog-log-slower-than")
+        plane.set_small(**small_values(config))
         self.shared.notifications.configure(config.text("notify-keyspace-events"))
         self.watch_changes()
         plane.spreads = config.flag("latency-tracking")
@@ -658,6 +659,22 @@ class App:
             clients = max(1, soft - SPARE_DESCRIPTORS)
             log.warning("maxclients is %d: the limit of open files, %d, allows no more", clients, soft)
             self.config.set_many({"maxclients": str(clients)})
+
+
+def small_values(config: Config) -> dict[str, int]:
+    """Up to what size values with parts are one term, as the plane wants to know it. values/ has the same rules."""
+    elements = config.integer("list-max-listpack-size")
+    return {
+        "hash_entries": config.integer("hash-max-listpack-entries"),
+        "hash_value": config.integer("hash-max-listpack-value"),
+        "set_entries": config.integer("set-max-listpack-entries"),
+        "set_ints": config.integer("set-max-intset-entries"),
+        "set_value": config.integer("set-max-listpack-value"),
+        "zset_entries": config.integer("zset-max-listpack-entries"),
+        "zset_value": config.integer("zset-max-listpack-value"),
+        "list_entries": elements if elements >= 0 else sys.maxsize,
+        "list_bytes": 8192 if elements >= 0 else 4096 << min(-1 - elements, 4),
+    }
 
 
 def new_plane() -> _wire.Plane:

@@ -73,8 +73,9 @@ class Argument:
 class KeySpec:
     """Keys stand at `first`, first + step, ... up to `last`; negative: from the end. 0 is the command's name.
 
-    `counted`: at `first` stands how many keys there are, and they behind it. `unknown`: nobody can tell from the words
-    alone, but for one key behind the word `token`, if there is one.
+    `counted`: at `first` stands how many keys there are, and they behind it. `keyword`: they are the first half of all
+    that stands behind this word, which is looked for from `first` on. `unknown`: nobody can tell from the words alone,
+    but for one key behind the word `token`, if there is one.
     """
 
     first: int
@@ -84,6 +85,7 @@ class KeySpec:
     counted: bool = False
     unknown: bool = False
     token: bytes = b""
+    keyword: str = ""
 
     def positions(self, argc: int) -> range:
         last = self.last if self.last >= 0 else argc + self.last
@@ -93,6 +95,8 @@ class KeySpec:
         """Where the keys of a call stand. A number of keys that cannot be is none."""
         if self.unknown:
             return self._behind_token(argv)
+        if self.keyword:
+            return self._behind(argv)
         if not self.counted:
             return self.positions(len(argv))
         word = argv[self.first] if self.first < len(argv) else b""
@@ -108,6 +112,11 @@ class KeySpec:
                 found = range(at + 1, at + 2)
             at += {b"LIMIT": 3, b"BY": 2, b"GET": 2, self.token: 2}.get(word, 1)
         return found
+
+    def _behind(self, argv: Sequence[bytes]) -> range:
+        wanted = self.keyword.encode()
+        at = next((i for i in range(self.first, len(argv)) if argv[i].upper() == wanted), len(argv))
+        return range(at + 1, at + 1 + (len(argv) - at - 1) // 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +149,7 @@ class Command:
     @property
     def keys(self) -> tuple[int, int, int]:
         """First and last key and the step between them, as one range; zeros if there are none."""
-        ranges = [spec for spec in self.key_specs if not spec.counted and not spec.unknown]
+        ranges = [spec for spec in self.key_specs if not (spec.counted or spec.unknown or spec.keyword)]
         return (ranges[0].first, ranges[-1].last, ranges[0].step) if ranges else (0, 0, 0)
 
     def find_keys(self, argv: list[bytes]) -> list[tuple[bytes, tuple[str, ...]]]:
@@ -312,13 +321,16 @@ def categories_of(flags: Sequence[str], explicit: Sequence[str]) -> tuple[str, .
 
 def parse_key_spec(text: str) -> KeySpec:
     """`1 RO access`, `1..-1 RO`, `1..-1/2 OW update`, `2# RW` (their number stands at 2), `? RO` (nobody knows),
-    `STORE? OW` (behind that word): where keys stand, and what is done to them.
+    `STORE? OW` (behind that word), `STREAMS RO` (half of what is behind that word): where keys stand, and what is done
+    to them.
     """
     place, *flags = text.split()
     if place.endswith("?"):
         return KeySpec(0, 0, 0, tuple(flags), unknown=True, token=place[:-1].encode())
     if place.endswith("#"):
         return KeySpec(int(place[:-1]), 0, 1, tuple(flags), counted=True)
+    if place.isalpha():
+        return KeySpec(1, 0, 1, tuple(flags), keyword=place)
     span, _, step = place.partition("/")
     first, _, last = span.partition("..")
     return KeySpec(int(first), int(last or first), int(step or 1), tuple(flags))

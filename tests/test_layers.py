@@ -73,6 +73,8 @@ FORWARD_HOOKS: dict[str, str] = {
     "object_put": "a reference term's object is kept by the table the row is packed for; the codec asks for its slot",
     "object_get": "as object_put",
     "object_drop": "as object_put",
+    "Collection": "an object that Table knows when it is given one; its fields are Tables, so its class stands behind",
+    "collection_inside": "as Collection",
     "table_drop": "the last release of a table empties it, which only the floor of its type can do",
 }
 

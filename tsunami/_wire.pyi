@@ -84,6 +84,7 @@ class Plane:
     monitored: bool               # MONITOR: all commands are cold
     spreads: bool                 # count how often hot commands took how long
     slow_us: int                  # SLOWLOG threshold for hot commands; -1: none
+    def set_small(self, **limits: int) -> None: ...
     def disable(self, name: str) -> None: ...       # this command is always cold; KeyError if it is not hot
     def enable(self, name: str) -> None: ...
     # rows erased, worst lateness in ms, rows with a deadline left; (database, key) of each is appended to keys

@@ -65,7 +65,7 @@ def set_fields(session: Session, args: list[bytes], name: str) -> int:
 
 
 @command(
-    "HSET key (field value) ...", "write denyoom fast", group="hash", since="2.0.0", keys="1 RW update",
+    "HSET key (field value) ...", "write denyoom fast", hot=True, group="hash", since="2.0.0", keys="1 RW update",
     summary="Set fields of a hash, and tell how many of them are new.", complexity="O(N) in the number of fields given",
 )  # fmt: skip
 def hset(session: Session, args: list[bytes]) -> Reply:
@@ -73,7 +73,7 @@ def hset(session: Session, args: list[bytes]) -> Reply:
 
 
 @command(
-    "HMSET key (field value) ...", "write denyoom fast", group="hash", since="2.0.0", keys="1 RW update",
+    "HMSET key (field value) ...", "write denyoom fast", hot=True, group="hash", since="2.0.0", keys="1 RW update",
     summary="Set fields of a hash.", complexity="O(N) in the number of fields given",
     replaced_by="`HSET` with multiple field-value pairs",
 )  # fmt: skip
@@ -98,7 +98,7 @@ def hsetnx(session: Session, args: list[bytes]) -> Reply:
 
 
 @command(
-    "HDEL key field ...", "write fast", group="hash", since="2.0.0", keys="1 RW delete",
+    "HDEL key field ...", "write fast", hot=True, group="hash", since="2.0.0", keys="1 RW delete",
     summary="Delete fields of a hash, and tell how many there were; the key goes with its last field.",
     complexity="O(N) in the number of fields given",
 )  # fmt: skip
@@ -169,7 +169,7 @@ def hincrbyfloat(session: Session, args: list[bytes]) -> Reply:
 
 
 @command(
-    "HGET key field", "readonly fast", group="hash", since="2.0.0", keys="1 RO access",
+    "HGET key field", "readonly fast", hot=True, group="hash", since="2.0.0", keys="1 RO access",
     summary="The value of a field; null if there is none.",
 )  # fmt: skip
 def hget(session: Session, args: list[bytes]) -> Reply:
@@ -178,7 +178,7 @@ def hget(session: Session, args: list[bytes]) -> Reply:
 
 
 @command(
-    "HMGET key field ...", "readonly fast", group="hash", since="2.0.0", keys="1 RO access",
+    "HMGET key field ...", "readonly fast", hot=True, group="hash", since="2.0.0", keys="1 RO access",
     summary="The values of several fields; null for those that do not exist.",
     complexity="O(N) in the number of fields given",
 )  # fmt: skip
@@ -188,7 +188,7 @@ def hmget(session: Session, args: list[bytes]) -> Reply:
 
 
 @command(
-    "HGETALL key", "readonly", group="hash", since="2.0.0", keys="1 RO access", tips=UNORDERED,
+    "HGETALL key", "readonly", hot=True, group="hash", since="2.0.0", keys="1 RO access", tips=UNORDERED,
     summary="All fields and their values.", complexity="O(N) in the number of fields",
 )  # fmt: skip
 def hgetall(session: Session, args: list[bytes]) -> Reply:
@@ -211,13 +211,15 @@ def hvals(session: Session, args: list[bytes]) -> Reply:
     return one_moment(session, args[0], lambda value: [text for _, text in value.items()], [])
 
 
-@command("HLEN key", "readonly fast", group="hash", since="2.0.0", keys="1 RO", summary="The number of fields.")
+@command(
+    "HLEN key", "readonly fast", hot=True, group="hash", since="2.0.0", keys="1 RO", summary="The number of fields."
+)
 def hlen(session: Session, args: list[bytes]) -> Reply:
     return len(looked_up(session, args[0]) or ())
 
 
 @command(
-    "HEXISTS key field", "readonly fast", group="hash", since="2.0.0", keys="1 RO",
+    "HEXISTS key field", "readonly fast", hot=True, group="hash", since="2.0.0", keys="1 RO",
     summary="Tell whether a hash has a field: 1 or 0.",
 )  # fmt: skip
 def hexists(session: Session, args: list[bytes]) -> Reply:

@@ -47,6 +47,12 @@ def describe_keys(spec: KeySpec) -> dict[str, object]:
     if spec.unknown:
         nobody_knows = {"type": "unknown", "spec": dict[str, object]()}
         return {"flags": simple_set(spec.flags), "begin_search": nobody_knows, "find_keys": nobody_knows}
+    if spec.keyword:
+        return {
+            "flags": simple_set(spec.flags),
+            "begin_search": {"type": "keyword", "spec": {"keyword": spec.keyword, "startfrom": spec.first}},
+            "find_keys": {"type": "range", "spec": {"lastkey": -1, "keystep": 1, "limit": 2}},
+        }
     last = spec.last if spec.last < 0 else spec.last - spec.first
     span = {"type": "range", "spec": {"lastkey": last, "keystep": spec.step, "limit": 0}}
     counted = {"type": "keynum", "spec": {"keynumidx": 0, "firstkey": 1, "keystep": spec.step}}

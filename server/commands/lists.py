@@ -31,7 +31,7 @@ def push(session: Session, args: list[bytes], left: bool, only_old: bool = False
 
 
 @command(
-    "LPUSH key element ...", "write denyoom fast", group="list", since="1.0.0", keys="1 RW insert",
+    "LPUSH key element ...", "write denyoom fast", hot=True, group="list", since="1.0.0", keys="1 RW insert",
     summary="Put elements before the first one of a list, one after the other, and tell its length.",
     complexity="O(N) for N elements",
 )  # fmt: skip
@@ -40,7 +40,7 @@ def lpush(session: Session, args: list[bytes]) -> Reply:
 
 
 @command(
-    "RPUSH key element ...", "write denyoom fast", group="list", since="1.0.0", keys="1 RW insert",
+    "RPUSH key element ...", "write denyoom fast", hot=True, group="list", since="1.0.0", keys="1 RW insert",
     summary="Put elements behind the last one of a list, and tell its length.", complexity="O(N) for N elements",
 )  # fmt: skip
 def rpush(session: Session, args: list[bytes]) -> Reply:
@@ -48,7 +48,7 @@ def rpush(session: Session, args: list[bytes]) -> Reply:
 
 
 @command(
-    "LPUSHX key element ...", "write denyoom fast", group="list", since="2.2.0", keys="1 RW insert",
+    "LPUSHX key element ...", "write denyoom fast", hot=True, group="list", since="2.2.0", keys="1 RW insert",
     summary="Put elements before the first one of a list, if there is such a list.", complexity="O(N) for N elements",
 )  # fmt: skip
 def lpushx(session: Session, args: list[bytes]) -> Reply:
@@ -56,7 +56,7 @@ def lpushx(session: Session, args: list[bytes]) -> Reply:
 
 
 @command(
-    "RPUSHX key element ...", "write denyoom fast", group="list", since="2.2.0", keys="1 RW insert",
+    "RPUSHX key element ...", "write denyoom fast", hot=True, group="list", since="2.2.0", keys="1 RW insert",
     summary="Put elements behind the last one of a list, if there is such a list.", complexity="O(N) for N elements",
 )  # fmt: skip
 def rpushx(session: Session, args: list[bytes]) -> Reply:
@@ -66,7 +66,7 @@ def rpushx(session: Session, args: list[bytes]) -> Reply:
 # ---- by rank
 
 
-@command("LLEN key", "readonly fast", group="list", since="1.0.0", keys="1 RO",
+@command("LLEN key", "readonly fast", hot=True, group="list", since="1.0.0", keys="1 RO",
          summary="The number of elements.")  # fmt: skip
 def llen(session: Session, args: list[bytes]) -> Reply:
     found = read(session, args[0], List)
@@ -80,7 +80,7 @@ def span_of(start: int, stop: int, length: int) -> tuple[int, int]:
 
 
 @command(
-    "LRANGE key start stop:integer", "readonly", group="list", since="1.0.0", keys="1 RO access",
+    "LRANGE key start stop:integer", "readonly", hot=True, group="list", since="1.0.0", keys="1 RO access",
     summary="A part of a list, both ends included; negative ranks count from the end.",
     complexity="O(log(N)+M) for M elements",
 )  # fmt: skip
@@ -96,7 +96,7 @@ def rank_of(index: int, length: int) -> int | None:
     return index if 0 <= index < length else None
 
 
-@command("LINDEX key index", "readonly", group="list", since="1.0.0", keys="1 RO access",
+@command("LINDEX key index", "readonly", hot=True, group="list", since="1.0.0", keys="1 RO access",
          summary="The element of a rank, negative from the end, or null.", complexity="O(log(N))")  # fmt: skip
 def lindex(session: Session, args: list[bytes]) -> Reply:
     key = args[0]

@@ -58,13 +58,13 @@ def pop_elements(session: Session, args: list[bytes], left: bool, name: str) -> 
     return NullArray() if taken is None else taken
 
 
-@command("LPOP key [count]", "write fast", group="list", since="1.0.0", keys="1 RW access delete",
+@command("LPOP key [count]", "write fast", hot=True, group="list", since="1.0.0", keys="1 RW access delete",
          summary="Take the first element of a list, or the first ones.", complexity="O(N) for N elements")  # fmt: skip
 def lpop(session: Session, args: list[bytes]) -> Reply:
     return pop_elements(session, args, True, "lpop")
 
 
-@command("RPOP key [count]", "write fast", group="list", since="1.0.0", keys="1 RW access delete",
+@command("RPOP key [count]", "write fast", hot=True, group="list", since="1.0.0", keys="1 RW access delete",
          summary="Take the last element of a list, or the last ones.", complexity="O(N) for N elements")  # fmt: skip
 def rpop(session: Session, args: list[bytes]) -> Reply:
     return pop_elements(session, args, False, "rpop")

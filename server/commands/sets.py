@@ -41,7 +41,7 @@ def one_moment(session: Session, key: bytes, tell: Callable[[Set], Reply], empty
 
 
 @command(
-    "SADD key member ...", "write denyoom fast", group="set", since="1.0.0", keys="1 RW insert",
+    "SADD key member ...", "write denyoom fast", hot=True, group="set", since="1.0.0", keys="1 RW insert",
     summary="Add members to a set, and tell how many of them are new.",
     complexity="O(N) in the number of members given",
 )  # fmt: skip
@@ -56,7 +56,7 @@ def sadd(session: Session, args: list[bytes]) -> Reply:
 
 
 @command(
-    "SREM key member ...", "write fast", group="set", since="1.0.0", keys="1 RW delete",
+    "SREM key member ...", "write fast", hot=True, group="set", since="1.0.0", keys="1 RW delete",
     summary="Remove members from a set, and tell how many there were; the key goes with its last member.",
     complexity="O(N) in the number of members given",
 )  # fmt: skip
@@ -80,7 +80,7 @@ def told_removed(session: Session, event: str, key: bytes, emptied: bool) -> Non
 
 
 @command(
-    "SISMEMBER key member", "readonly fast", group="set", since="1.0.0", keys="1 RO",
+    "SISMEMBER key member", "readonly fast", hot=True, group="set", since="1.0.0", keys="1 RO",
     summary="Tell whether a set has a member: 1 or 0.",
 )  # fmt: skip
 def sismember(session: Session, args: list[bytes]) -> Reply:
@@ -97,7 +97,7 @@ def smismember(session: Session, args: list[bytes]) -> Reply:
 
 
 @command(
-    "SMEMBERS key", "readonly", group="set", since="1.0.0", keys="1 RO access", tips=UNORDERED,
+    "SMEMBERS key", "readonly", hot=True, group="set", since="1.0.0", keys="1 RO access", tips=UNORDERED,
     summary="All members of a set.", complexity="O(N) in the number of members",
 )  # fmt: skip
 def smembers(session: Session, args: list[bytes]) -> Reply:
@@ -105,7 +105,13 @@ def smembers(session: Session, args: list[bytes]) -> Reply:
 
 
 @command(
-    "SCARD key", "readonly fast", group="set", since="1.0.0", keys="1 RO", summary="The number of members of a set."
+    "SCARD key",
+    "readonly fast",
+    hot=True,
+    group="set",
+    since="1.0.0",
+    keys="1 RO",
+    summary="The number of members of a set.",
 )
 def scard(session: Session, args: list[bytes]) -> Reply:
     return len(looked_up(session, args[0]) or ())

@@ -177,7 +177,8 @@ def show_range(session: Session, args: list[bytes], by: str | None = None, rever
 
 @command(
     "ZRANGE key start:string stop:string sortby=[BYSCORE | BYLEX] [REV] [LIMIT offset_count=(offset count)] "
-    "[WITHSCORES]", "readonly", group="sorted-set", since="1.2.0", keys="1 RO access",
+    "[WITHSCORES]", "readonly", hot=True, group="sorted-set", since="1.2.0",
+    keys="1 RO access",
     summary="The members of a range, by rank, by score or by member.",
     complexity="O(log(N)+M) for M members",
 )  # fmt: skip
@@ -186,7 +187,8 @@ def zrange(session: Session, args: list[bytes]) -> Reply:
 
 
 @command(
-    "ZREVRANGE key start stop:integer [WITHSCORES]", "readonly", group="sorted-set", since="1.2.0", keys="1 RO access",
+    "ZREVRANGE key start stop:integer [WITHSCORES]", "readonly", hot=True, group="sorted-set", since="1.2.0",
+    keys="1 RO access",
     summary="The members of a range of ranks, from the greatest score down.", complexity="O(log(N)+M) for M members",
     replaced_by="`ZRANGE` with the `REV` argument",
 )  # fmt: skip
@@ -391,7 +393,7 @@ def add(session: Session, key: bytes, addition: Addition) -> None:
 
 @command(
     "ZADD key condition=[NX | XX] comparison=[GT | LT] change=[CH] increment=[INCR] (score:double member) ...",
-    "write denyoom fast", group="sorted-set", since="1.2.0", keys="1 RW update",
+    "write denyoom fast", hot=True, group="sorted-set", since="1.2.0", keys="1 RW update",
     summary="Add members with their scores, or change the scores, and tell how many are new.",
     complexity="O(log(N)) for each member",
 )  # fmt: skip
@@ -404,7 +406,7 @@ def zadd(session: Session, args: list[bytes]) -> Reply:
 
 
 @command(
-    "ZINCRBY key increment:integer member", "write denyoom fast", group="sorted-set", since="1.2.0",
+    "ZINCRBY key increment:integer member", "write denyoom fast", hot=True, group="sorted-set", since="1.2.0",
     keys="1 RW access update", summary="Add to the score of a member (0 if it is none yet), and tell the new one.",
     complexity="O(log(N))",
 )  # fmt: skip
@@ -435,14 +437,14 @@ def zrem(session: Session, args: list[bytes]) -> Reply:
 # ---- single members
 
 
-@command("ZCARD key", "readonly fast", group="sorted-set", since="1.2.0", keys="1 RO",
+@command("ZCARD key", "readonly fast", hot=True, group="sorted-set", since="1.2.0", keys="1 RO",
          summary="The number of members.")  # fmt: skip
 def zcard(session: Session, args: list[bytes]) -> Reply:
     zset = read(session, args[0], ZSet)
     return 0 if zset is None else len(zset)
 
 
-@command("ZSCORE key member", "readonly fast", group="sorted-set", since="1.2.0", keys="1 RO access",
+@command("ZSCORE key member", "readonly fast", hot=True, group="sorted-set", since="1.2.0", keys="1 RO access",
          summary="The score of a member, or null.")  # fmt: skip
 def zscore(session: Session, args: list[bytes]) -> Reply:
     zset = read(session, args[0], ZSet)
@@ -475,7 +477,8 @@ def show_rank(session: Session, args: list[bytes], name: str, reverse: bool) -> 
         return [rank, score] if with_score else rank
 
 
-@command("ZRANK key member [WITHSCORE]", "readonly fast", group="sorted-set", since="2.0.0", keys="1 RO access",
+@command("ZRANK key member [WITHSCORE]", "readonly fast", hot=True, group="sorted-set", since="2.0.0",
+         keys="1 RO access",
          summary="How many members stand before a member.", complexity="O(log(N))")  # fmt: skip
 def zrank(session: Session, args: list[bytes]) -> Reply:
     return show_rank(session, args, "zrank", False)

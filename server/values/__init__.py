@@ -25,10 +25,11 @@ from tsunami_server.values.hash import Hash
 from tsunami_server.values.list import List
 from tsunami_server.values.set import Set
 from tsunami_server.values.step import Step, read
+from tsunami_server.values.stream import Stream
 from tsunami_server.values.value import Value, kind_of
 from tsunami_server.values.zset import ZSet
 
-KINDS: dict[str, type[Value]] = {cls.kind: cls for cls in (Hash, List, Set, ZSet)}
+KINDS: dict[str, type[Value]] = {cls.kind: cls for cls in (Hash, List, Set, Stream, ZSet)}
 
 
 def opened(row: Row) -> Value:
@@ -36,4 +37,4 @@ def opened(row: Row) -> Value:
     return KINDS[kind_of(row)].open(row[1])
 
 
-__all__ = ["KINDS", "Hash", "List", "Set", "Step", "Value", "ZSet", "kind_of", "opened", "read"]
+__all__ = ["KINDS", "Hash", "List", "Set", "Step", "Stream", "Value", "ZSet", "kind_of", "opened", "read"]

@@ -109,10 +109,37 @@ cdef int row_begin(buf_t* b, size_t arity, size_t* at) noexcept nogil
 cdef int row_add_int(buf_t* b, size_t at, size_t i, int64_t value) noexcept nogil
 cdef int row_add_binary(buf_t* b, size_t at, size_t i, const char* p, size_t n, bint text) noexcept nogil
 cdef int row_add_term(buf_t* b, size_t at, size_t i, cell_t c, const char* base) noexcept nogil
+cdef int add_float(buf_t* b, size_t at, size_t i, double value) noexcept nogil
 cdef int row_end(buf_t* b, size_t at) noexcept nogil
+
+# ---- containers with some of their cells exchanged for others (term_splice.pxi)
+cdef struct piece_t:
+    cell_t cell
+    const char* base
+
+cdef int body_splice(
+    buf_t* b, const uint64_t* body, size_t i, size_t removed, const piece_t* added, size_t n_added, size_t* at
+) noexcept nogil
+cdef void piece_of_box(piece_t* p, int low, const buf_t* b, size_t at) noexcept nogil
+cdef int term_compare_exact(cell_t a, const char* abase, cell_t b, const char* bbase) noexcept nogil
 
 # ---- tables
 cdef struct table_t
+
+# Large values of keyspaces: their tables. The order is that of Collection's kinds.
+cdef enum c_kind_t:
+    C_HASH = 0
+    C_SET = 1
+    C_ZSET = 2
+    C_LIST = 3
+    C_STREAM = 4
+
+cdef struct collection_t:
+    int kind
+    table_t* rows
+    table_t* order
+
+cdef collection_t* table_collection(table_t* t, cell_t c) noexcept nogil
 
 # Called under the stripe's lock for each row of a key: copy out what you need, call nothing that can wait.
 ctypedef void (*row_sink_t)(void* ctx, const uint64_t* row) noexcept nogil
@@ -144,6 +171,11 @@ cdef int table_put_many(table_t* t, const uint64_t** rows, size_t n, bint only_n
 cdef int table_erase(table_t* t, const probe_t* key, row_sink_t sink, void* ctx) noexcept nogil
 cdef int table_edit(table_t* t, const probe_t* key, row_edit_t edit, void* ctx) noexcept nogil
 cdef int table_clear(table_t* t) noexcept nogil
+# Ordered tables. dir: 1 up, 0 down. Positions count from 0; nth's also from the end.
+cdef int table_seek(table_t* t, const probe_t* start, int dir, row_sink_t sink, void* ctx) noexcept nogil
+cdef int ordered_nth(table_t* t, int64_t k, row_sink_t sink, void* ctx) noexcept nogil
+cdef int ordered_slice(table_t* t, int64_t k, size_t n, int dir, row_sink_t sink, void* ctx) noexcept nogil
+cdef int ordered_rank(table_t* t, const probe_t* p, size_t* rank) noexcept nogil
 cdef size_t table_len(table_t* t) noexcept nogil
 cdef size_t table_keypos(table_t* t) noexcept nogil                              # 0-based
 cdef bint table_is_bag(table_t* t) noexcept nogil                                # bag or duplicate_bag

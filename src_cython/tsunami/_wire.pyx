@@ -14,15 +14,17 @@ include "resp.pxi"         # requests out of bytes, replies into bytes
 include "channels.pxi"     # who listens to which channel
 include "hot.pxi"          # what hot commands are run with, how they are found, rows as replies
 include "hot_keys.pxi"     # strings, counters, deadlines
+include "hot_values.pxi"   # hashes, sets, sorted sets, lists
 include "hot_tables.pxi"   # ETS.*
 include "hot_call.pxi"     # ETS.CALL
 include "ahead.pxi"        # loading what pipelined requests will read
 include "conn.pxi"         # one connection: bytes in, bytes out; what all share
-include "hot_messages.pxi" # PUBLISH
+include "hot_messages.pxi"  # PUBLISH
 include "dataplane.pxi"    # sockets -> connections, inside asyncio's select()
 
 hot_register_connection()
 hot_register_keys()
+hot_register_values()
 hot_register_tables()
 hot_register_call()
 hot_register_messages()

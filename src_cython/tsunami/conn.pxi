@@ -535,6 +535,19 @@ cdef class Plane:
     def hold_all(self, bint value):
         self.p.hold_all = value
 
+    def set_small(self, **limits):
+        """Up to what size values with parts are one term: the fields of small_t, by name."""
+        cdef small_t* s = &self.p.small
+        s.hash_entries = limits["hash_entries"]
+        s.hash_value = limits["hash_value"]
+        s.set_entries = limits["set_entries"]
+        s.set_ints = limits["set_ints"]
+        s.set_value = limits["set_value"]
+        s.zset_entries = limits["zset_entries"]
+        s.zset_value = limits["zset_value"]
+        s.list_entries = limits["list_entries"]
+        s.list_bytes = limits["list_bytes"]
+
     @property
     def monitored(self):
         """Are all commands Python's, because somebody reads along?"""

@@ -668,6 +668,8 @@ cdef class Table:
             while <uint32_t>len(self._objects) <= slot:
                 self._objects.append(None)
             self._objects[slot] = x
+            if type(x) is Collection:
+                object_known(&self.t.objects, slot, collection_inside(x))
             self._slots[<size_t><void*>x] = slot
         return slot
 

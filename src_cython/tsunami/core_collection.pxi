@@ -1,10 +1,10 @@
 # A collection: a value of the keyspace that is too large for one packed term, backed by tables of its own.
 #
-# What it is: what stands in the key's row, as a reference term: which type of value it is, and its tables. It goes with
-# the row; whoever holds it keeps the tables alive.
+# What it is: what stands in the key's row, as a reference term: which type of value it is, and its tables. It goes
+# with the row; whoever holds it keeps the tables alive.
 #
-# What it is not: the meaning of the value's commands (tsunami_server.values), or a copy: Python that looks a key up gets
-# the collection itself, and `copy()` for what is in it now.
+# What it is not: the meaning of the value's commands (tsunami_server.values), or a copy: Python that looks a key up
+# gets the collection itself, and `copy()` for what is in it now.
 #
 # What the tables hold:
 #
@@ -31,12 +31,18 @@ cdef class Collection:
     [('age', 30), ('name', 'alice')]
     """
 
+    cdef collection_t inside
     cdef readonly str kind
     cdef readonly Table rows
     cdef readonly Table order
     cdef public object meta
 
     def __init__(self, str kind not None, Table rows not None, Table order=None, meta=None):
+        if kind not in _kinds:
+            raise BadArgument(f"{kind!r} is no type of collection: {', '.join(_kinds)}")
+        self.inside.kind = _kinds.index(kind)
+        self.inside.rows = rows.t
+        self.inside.order = order.t if order is not None else NULL
         self.kind = kind
         self.rows = rows
         self.order = order
@@ -67,6 +73,12 @@ cdef class Collection:
         if self.kind == "list":
             return [row[1] for row in rows]
         return rows
+
+
+_kinds = ("hash", "set", "zset", "list", "stream")      # the order of c_kind_t
+
+cdef collection_t* collection_inside(object x) noexcept:
+    return &(<Collection>x).inside
 
 
 def _score_then_member(row):

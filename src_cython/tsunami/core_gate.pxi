@@ -4,9 +4,10 @@
 # operations, while every other thread that comes to a gated stripe waits, without the GIL. So steps of any length are
 # atomic for all doors at once: commands over values of several parts, transactions, scripts.
 #
-# What it is not: a lock on rows. What is gated are stripes, so other keys may have to wait too; and it is for one thread
-# at a time in the whole process, so it is kept for as short a time as its work takes, and never while waiting for
-# anybody.
+# What it is not: a lock on rows. What is gated are stripes, so other keys may have to wait too; and it is for one
+# thread at a time in the whole process, so it is kept for as short a time as its work takes, and never while waiting
+# for anybody. Only keyspaces are gated, which nobody deletes, renames or owns: so whoever holds one of the locks of
+# Python's side (core_session.pxi) never comes to a gate.
 #
 # What must stay true:
 #

@@ -18,7 +18,11 @@
 from tsunami._core cimport (
     K_ATOM, K_BIG, K_BINARY, K_FLOAT, K_INT, K_LIST, K_MAP, K_NIL, K_TUPLE,
     RIGHT_READ, RIGHT_WRITE,
-    ST_ABSENT, ST_EXISTS, ST_OK, ST_STOP,
+    ST_ABSENT, ST_EXISTS, ST_NO_MEMORY, ST_OK, ST_STOP,
+    C_HASH, C_LIST, C_SET, C_ZSET,
+    K_EXT, K_OBJECT,
+    add_float, atom_intern, body_splice, buf_reserve, collection_t, ordered_nth, ordered_rank, ordered_slice,
+    piece_of_box, piece_t, table_collection, table_seek,
     atom_text, buf_append, buf_free, buf_init, buf_t, call_close, call_open, call_rest, call_run, call_t, cell_t,
     clock_ms,
     kind_t, memory_used, probe_binary, probe_int, probe_t,
@@ -26,17 +30,30 @@ from tsunami._core cimport (
     row_end, row_of_packed, row_sink_t,
     table_allows,
     table_edit, table_erase, table_expire, table_find, table_get, table_is_bag, table_keypos, table_len, table_member,
-    table_of, table_peek, table_prefetch, table_prefetch_row, table_put, table_put_many, table_release, table_t, table_volatile,
+    table_of, table_peek, table_prefetch, table_prefetch_row, table_put, table_put_many, table_release, table_t,
+    table_volatile,
     term_big_decimal, term_bytes, term_cells, term_float, term_int, term_kind,
     trash_collect, trash_waiting,
 )
 
 cdef enum:
-    HOT_MAX = 64                # hot commands there can be
+    HOT_MAX = 160               # hot commands there can be
     HOT_SLOTS = 256             # of the table of names
     NAME_WORDS = 3              # a name is at most 24 bytes long
     DATABASES = 16
     NAMED_MAX = 64              # a longer table name is looked up each time
+
+cdef struct small_t:
+    # Up to what size values with parts are one term: Redis's settings.
+    size_t hash_entries
+    size_t hash_value
+    size_t set_entries
+    size_t set_ints
+    size_t set_value
+    size_t zset_entries
+    size_t zset_value
+    size_t list_entries
+    size_t list_bytes
 
 cdef enum hot_result_t:
     H_DONE = 0                  # the reply is written
@@ -63,6 +80,7 @@ cdef struct plane_t:
     bint writes_cold            # commands that write go to Python: somebody wants to hear of every change
     bint reads_cold             # those that only read: somebody wants to hear of what was not found
     int64_t slow_us
+    small_t small
     # -- figures
     uint64_t commands           # hot and cold
     uint64_t cold

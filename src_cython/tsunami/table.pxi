@@ -21,6 +21,7 @@ cdef struct objects_t:
     # GIL empties.
     ts_lock_t lock
     uint32_t* refs          # by slot
+    collection_t** large    # by slot: what the engine itself knows of the object; NULL: nothing
     uint32_t* free          # a stack of slots without object
     uint32_t* trash         # slots with an object that nobody needs
     uint32_t used           # slots ever given out
@@ -421,19 +422,27 @@ cdef int objects_widen(objects_t* o) noexcept nogil:
     """Room for more slots. The lock is held."""
     cdef uint32_t cap = o.cap * 2 if o.cap else 16
     cdef uint32_t* room = <uint32_t*>calloc(<size_t>cap * 3, sizeof(uint32_t))
-    if room == NULL:
+    cdef collection_t** large = <collection_t**>calloc(cap, sizeof(collection_t*))
+    cdef size_t spent
+    if room == NULL or large == NULL:
+        free(room)
+        free(large)
         return ST_NO_MEMORY
     if o.refs != NULL:
         memcpy(room, o.refs, o.cap * sizeof(uint32_t))
         memcpy(room + cap, o.free, o.cap * sizeof(uint32_t))
         memcpy(room + 2 * <size_t>cap, o.trash, o.cap * sizeof(uint32_t))
+        memcpy(large, o.large, o.cap * sizeof(collection_t*))
         free(o.refs)
+        free(o.large)
     o.refs = room
+    o.large = large
     o.free = room + cap
     o.trash = room + 2 * <size_t>cap
     o.cap = cap
-    held_add(block_bytes(<size_t>cap * 3 * sizeof(uint32_t)) - o.spent)
-    o.spent = block_bytes(<size_t>cap * 3 * sizeof(uint32_t))
+    spent = block_bytes(<size_t>cap * 3 * sizeof(uint32_t)) + block_bytes(<size_t>cap * sizeof(collection_t*))
+    held_add(spent - o.spent)
+    o.spent = spent
     return ST_OK
 
 cdef int object_take(objects_t* o, uint32_t* slot) noexcept nogil:
@@ -451,8 +460,25 @@ cdef int object_take(objects_t* o, uint32_t* slot) noexcept nogil:
             o.used += 1
     if st == ST_OK:
         o.refs[slot[0]] = 1
+        o.large[slot[0]] = NULL
     ts_lock_release(&o.lock)
     return st
+
+cdef void object_known(objects_t* o, uint32_t slot, collection_t* large) noexcept nogil:
+    """The object in a slot that the caller holds is a collection."""
+    ts_lock_acquire(&o.lock)
+    o.large[slot] = large
+    ts_lock_release(&o.lock)
+
+cdef collection_t* table_collection(table_t* t, cell_t c) noexcept nogil:
+    """What a cell of a row of this table stands for, if that is a collection, else NULL. Lives as long as the row."""
+    cdef collection_t* large
+    if (c & 0xFF) != LOW_OBJECT:
+        return NULL
+    ts_lock_acquire(&t.objects.lock)
+    large = t.objects.large[<uint32_t>(c >> 32)]
+    ts_lock_release(&t.objects.lock)
+    return large
 
 cdef bint object_revive(objects_t* o, uint32_t slot) noexcept nogil:
     """One reference more, unless the last one has gone already."""
@@ -481,7 +507,9 @@ cdef void object_vacate(objects_t* o, uint32_t slot) noexcept nogil:
     o.free_len += 1
     if o.free_len == o.used:            # the last one: begin anew
         free(o.refs)
+        free(o.large)
         o.refs = o.free = o.trash = NULL
+        o.large = NULL
         o.used = o.cap = o.free_len = 0
         held_sub(o.spent)
         o.spent = 0
@@ -558,6 +586,7 @@ cdef void table_release(table_t* t) noexcept nogil:
         table_drop(t)
         held_sub(table_struct_bytes(t) + t.objects.spent)
         free(t.objects.refs)
+        free(t.objects.large)
         free(t.stripes)
         free(t.name)
         free(t)

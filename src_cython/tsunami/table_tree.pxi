@@ -645,6 +645,47 @@ cdef int ordered_nth(table_t* t, int64_t k, row_sink_t sink, void* ctx) noexcept
     ts_lock_release(&s.lock)
     return st
 
+cdef int ordered_slice(
+    table_t* t, int64_t k, size_t n, int dir, row_sink_t sink, void* ctx
+) noexcept nogil:
+    """Give the sink up to n rows from the k-th on, under one hold of the lock. ST_OK ST_GONE."""
+    cdef stripe_t* s = ordered_stripe(t)
+    cdef tree_walk_t w
+    cdef uint32_t node
+    cdef int st = ST_OK
+    ts_lock_acquire(&s.lock)
+    if ts_unlikely(not s.alive):
+        st = ST_GONE
+    elif 0 <= k < <int64_t>grove_count(s):
+        walk_at(&s.grove.tree, &w, <size_t>k, dir)
+        while n > 0:
+            node = walk_step(&w)
+            if node == 0:
+                break
+            sink(ctx, node_row(&s.grove.tree, node))
+            n -= 1
+    ts_lock_release(&s.lock)
+    return st
+
+cdef int ordered_rank(table_t* t, const probe_t* p, size_t* rank) noexcept nogil:
+    """How many rows come before this key, which need not be there."""
+    cdef stripe_t* s = ordered_stripe(t)
+    cdef formed_t key
+    cdef int st = form_open(&key, p.cell, p.base)
+    rank[0] = 0
+    if st == ST_OK:
+        ts_lock_acquire(&s.lock)
+        if ts_unlikely(not s.alive):
+            st = ST_GONE
+        elif s.grove != NULL:
+            rank[0] = tree_rank(&s.grove.tree, &key.form, False)
+        ts_lock_release(&s.lock)
+    form_close(&key)
+    return st
+
+cdef int table_seek(table_t* t, const probe_t* start, int dir, row_sink_t sink, void* ctx) noexcept nogil:
+    return t.methods.seek(t, start, dir, sink, ctx)
+
 cdef int ordered_count(table_t* t, const span_t* span, size_t* before, size_t* within) noexcept nogil:
     """How many rows lie before a range, and how many in it."""
     cdef stripe_t* s = ordered_stripe(t)

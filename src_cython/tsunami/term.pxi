@@ -893,3 +893,4 @@ cdef int term_init(uint64_t seed) noexcept nogil:
 include "term_integer.pxi"
 include "term_order.pxi"
 include "term_compare.pxi"
+include "term_splice.pxi"

@@ -97,6 +97,32 @@ cdef void walk_from(const tree_t* t, tree_walk_t* w, const form_t* key, int dir,
         node = child
 
 
+cdef void walk_at(const tree_t* t, tree_walk_t* w, size_t i, int dir) noexcept nogil:
+    """Begin at the i-th key, counted from 0; there are so many."""
+    cdef uint32_t node = t.root, child
+    cdef size_t left
+    cdef int to, rank = 0
+    w.tree = t
+    w.dir = dir
+    w.n = 0
+    w.wait = AHEAD_NEVER
+    if tree_count(t) > AHEAD_COUNT:
+        w.wait = AHEAD_AFTER
+        rank = true_rank(t.arena, node)
+    while node:
+        left = size_at(t.arena, node_hot(t.arena, node).link[LEFT])[0]
+        to = LEFT if i <= left else RIGHT
+        if i == left or to != dir:
+            walk_push(w, node, rank, 0)
+        if i == left:
+            return
+        if to == RIGHT:
+            i -= left + 1
+        child = node_hot(t.arena, node).link[to]
+        rank -= 2 if two_below(t.arena, child, node) else 1
+        node = child
+
+
 cdef inline uint32_t walk_step(tree_walk_t* w) noexcept nogil:
     """The next node, or 0 at the end."""
     cdef const arena_t* a = w.tree.arena
