@@ -300,10 +300,20 @@ class Selector:
         if not sub:
             raise RuleError(SYNTAX)
         if command.subcommands:
-            self._set(bit_of(look_up(name).name), True)
+            self._set(self._bit_of_sub(command, name), True)
         elif not any(sub.lower() == known.lower() for known in self.first_args.get(command.name, ())):
             self.first_args.setdefault(command.name, []).append(sub)
         self._note(name.decode("utf-8", "surrogateescape").lower(), True)
+
+    @staticmethod
+    def _bit_of_sub(home: Command, name: bytes) -> int:
+        """To Redis the words behind DEBUG are no subcommands, so any is taken; one that there is not allows nothing."""
+        try:
+            return bit_of(look_up(name).name)
+        except RuleError:
+            if home.name != "debug":
+                raise
+            return 0
 
     def _set(self, bits: int, allow: bool) -> None:
         if allow:

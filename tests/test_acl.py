@@ -189,7 +189,7 @@ def test_the_categories_are_those_of_redis_and_table(redis: Client, root: Client
     calls(r"""
     WHOAMI; USERS; GENPASS 0; GENPASS 4097; GENPASS x; LOG x; LOG -1; LOG 0; DRYRUN nobody get a; DRYRUN
     default nope; DRYRUN default get; DRYRUN default; DELUSER default; DELUSER nobody; DELUSER; GETUSER
-    nobody; SETUSER; LOAD; SAVE; NOPE; CAT nope; SETUSER x (~a
+    nobody; SETUSER; LOAD; SAVE; NOPE; CAT nope; CAT a b; GENPASS 1 2; LOG 1 2; LOG RESET x; SETUSER x (~a
 """)
     + [["SETUSER", "a b", "on"], []],
 )
@@ -282,6 +282,14 @@ def test_a_free_user_stays_hot_and_a_restricted_one_does_not(server: Any, root: 
         for _ in range(50):
             client("SET", "k", "v")
         assert cold_commands() - before == 0
+
+
+def test_any_word_behind_debug_is_taken_as_by_redis() -> None:
+    who = user("+@all", "~*", "-debug", "+debug|digest", "+debug|sleep")
+    assert who.root.described_commands() == "+@all -debug +debug|digest +debug|sleep"
+    assert allowed(who, "debug", "sleep", "0") and not allowed(who, "debug", "object", "k")
+    with pytest.raises(RuleError, match="Unknown command"):
+        who.apply(b"+config|digest")
 
 
 # ---- passwords
@@ -735,8 +743,10 @@ CHANGED = (
 def test_a_transaction_is_checked_when_it_is_queued(server: Any, root: Client) -> None:
     with alice(server, root, "+@all", "-set", "~a*", "&foo") as client:
         for call, reply in (
-            (["SET", "a", "1"], ("-", NO_COMMAND.format("set"))), (["GET", "b"], NO_KEY), (["PUBLISH", "bar", "m"], NO_CHANNEL),
-        ):  # fmt: skip
+            (["SET", "a", "1"], ("-", NO_COMMAND.format("set"))),
+            (["GET", "b"], NO_KEY),
+            (["PUBLISH", "bar", "m"], NO_CHANNEL),
+        ):
             assert client("MULTI") == OK
             assert client("GET", "a") == ("+", "QUEUED")
             assert client(*call) == reply

@@ -79,6 +79,11 @@ def log_out_all(host: Host, gone: Iterable[User], asking: Session | None = None)
             close(host, session, asking)
 
 
+def too_many(word: str) -> CommandError:
+    """Redis's words where a subcommand may have a last word more, and has two."""
+    return CommandError(f"ERR unknown subcommand or wrong number of arguments for '{word}'. Try ACL HELP.")
+
+
 # ---- users
 
 
@@ -173,7 +178,7 @@ def acl_whoami(session: Session, args: list[bytes]) -> Reply:
          complexity="O(1)")  # fmt: skip
 def acl_cat(session: Session, args: list[bytes]) -> Reply:
     if len(args) > 1:
-        raise wrong_number("acl|cat")
+        raise too_many("CAT")
     if not args:
         return list(CATEGORIES)
     name = args[0].decode("utf-8", "replace").lower()
@@ -202,7 +207,7 @@ def acl_dryrun(session: Session, args: list[bytes]) -> Reply:
          summary="A password of random bits, 256 unless told otherwise, in hexadecimal.")  # fmt: skip
 def acl_genpass(session: Session, args: list[bytes]) -> Reply:
     if len(args) > 1:
-        raise wrong_number("acl|genpass")
+        raise too_many("GENPASS")
     bits = integer(args[0]) if args else 256
     if not 0 < bits <= MAX_BITS:
         raise CommandError(BAD_BITS)
@@ -233,7 +238,7 @@ def describe_entry(entry: Entry, now_ms: int) -> dict[str, object]:
 def acl_log(session: Session, args: list[bytes]) -> Reply:
     entries = session.app.users.log.entries
     if len(args) > 1:
-        raise wrong_number("acl|log")
+        raise too_many("LOG")
     if args and args[0].lower() == b"reset":
         entries.clear()
         return OK
