@@ -125,7 +125,7 @@ class Caller:
         except CommandError:
             return None, NO_COMMAND
         assert self._session is not None
-        return self._session.forbidden(command, argv) is None
+        return self._session.user.denied(command, argv) is None  # asking is nothing that ACL LOG tells of
 
     # ---- carrying out
 
@@ -157,9 +157,9 @@ class Caller:
             return None, self._refused(command, MISCOUNTED)
         if "noscript" in command.flags:
             return None, self._refused(command, FORBIDDEN)
-        problem = session.forbidden(command, argv)
+        problem = session.forbidden(command, argv, "lua")
         if problem is not None:
-            return None, self._refused(command, in_script(problem))
+            return None, self._refused(command, f"-{problem}\r\n".encode())
         if command.name in WIDE:
             self._widen()
         reply = session.perform(argv, script=not self._allow_oom)
@@ -181,9 +181,3 @@ class Caller:
 def plain(reply: list[object]) -> bool:
     size = sum(len(item) for item in reply if isinstance(item, bytes))
     return size < 1 << 20 and all(type(item) in PLAIN for item in reply)
-
-
-def in_script(problem: str) -> bytes:
-    """What the user's rights say against a command, as scripts are told it."""
-    code, _, text = problem.partition(" ")
-    return f"-{code} ACL failure in script: {text}\r\n".encode()
