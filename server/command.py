@@ -362,9 +362,12 @@ class Registry:
         command = self.commands.get(name)
         if command is None:
             raise CommandError(unknown_command(argv))
-        if not command.subcommands or len(argv) < 2:
+        partial = bool(command.subcommands) and "help" not in command.subcommands
+        if not command.subcommands or (len(argv) < 2 and not partial):
             return command
-        sub = command.subcommands.get(argv[1].decode("utf-8", "replace").lower())
+        sub = command.subcommands.get(argv[1].decode("utf-8", "replace").lower()) if len(argv) > 1 else None
+        if sub is None and partial:  # of this command there is no more than some of its subcommands
+            raise CommandError(unknown_command(argv))
         if sub is None:
             shown = printable(argv[1][:128])
             raise CommandError(f"ERR unknown subcommand '{shown}'. Try {name.upper()} HELP.")
@@ -424,7 +427,10 @@ def command(synopsis: str, flags: str, **facts: Unpack[Facts]) -> Callable[[Hand
 
 
 def container(synopsis: str, flags: str = "", **facts: Unpack[Facts]) -> None:
-    """Register a command that is only the home of its subcommands. `add_help` comes after the last of them."""
+    """Register a command that is only the home of its subcommands. `add_help` comes after the last of them.
+
+    Without help it is no command of ours: its other subcommands, and the word alone, are unknown commands.
+    """
     facts.setdefault("arity", -2)
     facts.setdefault("acl", "")
     facts.setdefault("complexity", "Depends on subcommand.")

@@ -10,6 +10,7 @@ import tsunami_server.commands
 from tsunami_server.command import (
     Argument,
     Command,
+    CommandError,
     Registry,
     help_lines,
     is_open,
@@ -219,3 +220,11 @@ def test_help_tells_every_subcommand_once() -> None:
     assert [line.split()[0].lower() for line in lines[1::2]] == sorted(
         (sub.name.partition("|")[2] for sub in client.subcommands.values()), key=lambda name: (name == "help", name)
     )
+
+
+@pytest.mark.parametrize("words", [["FUNCTION"], ["FUNCTION", "LOAD", "x"], ["FUNCTION", "HELP"], ["function", "list"]])
+def test_of_functions_there_is_flush_alone(words: list[str]) -> None:
+    argv = [word.encode() for word in words]
+    with pytest.raises(CommandError, match="ERR unknown command '(?i:FUNCTION)', with args beginning with: "):
+        registry.find(argv)
+    assert registry.find([b"FUNCTION", b"FLUSH"]).name == "function|flush"

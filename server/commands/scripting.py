@@ -36,28 +36,28 @@ def run(session: Session, script: Script, keys: int, args: list[bytes], read_onl
     return scripts_of(session).run(session, script, keys, args[2:], read_only)
 
 
-@command("EVAL script numkeys [key ...] [arg ...]", FLAGS, group="scripting", since="2.6.0", keys="2# RW access update",
+@command("EVAL script numkeys:integer [key ...] [arg ...]", FLAGS, group="scripting", since="2.6.0", keys="2# RW access update",
          summary="Run a script.", complexity=COST)  # fmt: skip
 def eval_(session: Session, args: list[bytes]) -> Reply:
     keys = key_count(args)
     return run(session, scripts_of(session).load(args[0]), keys, args)
 
 
-@command("EVALSHA sha1 numkeys [key ...] [arg ...]", FLAGS, group="scripting", since="2.6.0",
+@command("EVALSHA sha1 numkeys:integer [key ...] [arg ...]", FLAGS, group="scripting", since="2.6.0",
          keys="2# RW access update", summary="Run a script that the server knows.", complexity=COST)  # fmt: skip
 def evalsha(session: Session, args: list[bytes]) -> Reply:
     keys = key_count(args)
     return run(session, scripts_of(session).find(args[0]), keys, args)
 
 
-@command("EVAL_RO script numkeys [key ...] [arg ...]", READ_ONLY, group="scripting", since="7.0.0", keys="2# RO access",
+@command("EVAL_RO script numkeys:integer [key ...] [arg ...]", READ_ONLY, group="scripting", since="7.0.0", keys="2# RO access",
          summary="Run a script that may not write.", complexity=COST)  # fmt: skip
 def eval_ro(session: Session, args: list[bytes]) -> Reply:
     keys = key_count(args)
     return run(session, scripts_of(session).load(args[0]), keys, args, True)
 
 
-@command("EVALSHA_RO sha1 numkeys [key ...] [arg ...]", READ_ONLY, group="scripting", since="7.0.0",
+@command("EVALSHA_RO sha1 numkeys:integer [key ...] [arg ...]", READ_ONLY, group="scripting", since="7.0.0",
          keys="2# RO access", summary="Run a script that the server knows and that may not write.",
          complexity=COST)  # fmt: skip
 def evalsha_ro(session: Session, args: list[bytes]) -> Reply:
@@ -86,7 +86,7 @@ def script_exists(session: Session, args: list[bytes]) -> Reply:
     return [int(scripts.knows(sha)) for sha in args]
 
 
-@command("SCRIPT FLUSH [ASYNC | SYNC]", "noscript", group="scripting", since="2.6.0",
+@command("SCRIPT FLUSH async=[ASYNC | SYNC]", "noscript", group="scripting", since="2.6.0",
          summary="Forget all scripts.", complexity="O(N) in the number of scripts",
          tips="request_policy:all_nodes response_policy:all_succeeded")  # fmt: skip
 def script_flush(session: Session, args: list[bytes]) -> Reply:
@@ -116,3 +116,20 @@ def script_debug(session: Session, args: list[bytes]) -> Reply:
 
 
 add_help("SCRIPT", group="scripting", since="5.0.0", summary=HELP)
+
+
+# ---- functions
+# There are none, and no commands for them but this one: emptying nothing is what Redis's own tests begin with.
+
+container("FUNCTION", group="scripting", since="7.0.0", summary="Not there, but for FLUSH: see the page on Redis.")
+
+
+@command(
+    "FUNCTION FLUSH async=[ASYNC | SYNC]", "noscript write", group="scripting", since="7.0.0",
+    summary="Delete all functions, of which there are none.", complexity="O(1)",
+    tips="request_policy:all_shards response_policy:all_succeeded",
+)  # fmt: skip
+def function_flush(session: Session, args: list[bytes]) -> Reply:
+    if args and args[0].upper() not in (b"ASYNC", b"SYNC"):
+        raise CommandError("ERR FUNCTION FLUSH only supports SYNC|ASYNC option")
+    return OK
