@@ -2,6 +2,7 @@
 redis-py and redis-cli as clients, beside both transports.
 """
 
+import asyncio
 import contextlib
 import socket
 import ssl
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 import redis
+import redis.asyncio
+import uvloop
 from _certs import Authority, Pair
 from _redis import Client
 from _server import IO_KINDS
@@ -250,3 +253,21 @@ def test_files_of_nobody_are_told(tmp_path: Path) -> None:
     config = Config({"tls-port": "1", "tls-cert-file": str(tmp_path / "no"), "tls-key-file": "x"})
     with pytest.raises(tsunami_server.ConfigError, match="No such file"):
         make_context(config.text)
+
+
+@pytest.mark.parametrize("runner", [uvloop.run, asyncio.run], ids=["uvloop", "asyncio"])
+def test_tls_in_the_programs_own_loop_and_at_another_port(certs: Certs, runner: Any) -> None:
+    async def serve() -> None:
+        wanted = settings(certs, requirepass="pw")
+        async with await tsunami_server.start(port=0, **wanted) as server:
+            options = {"host": "127.0.0.1", "ssl": True, "ssl_ca_certs": str(certs["ca"]), "password": "pw"}
+            async with redis.asyncio.Redis(port=server.tls_port, protocol=3, **options) as client:
+                assert await client.set("k", b"v" * 2_000_000)
+                port = free_port()
+                assert await client.config_set("tls-port", port)
+                assert server.tls_port == port
+                assert len(await client.get("k")) == 2_000_000
+            async with redis.asyncio.Redis(port=port, **options) as client:
+                assert await client.ping()
+
+    runner(serve())
