@@ -304,6 +304,7 @@ class App:
         self.shared.notifications.notify("e", "evicted", key, db)
 
     def _took(self, event: str, seconds: float) -> None:
+        """Something that is no command has taken so long: is it an event for LATENCY?"""
         threshold_ms = self.config.integer("latency-monitor-threshold")
         if 0 < threshold_ms <= seconds * 1000:
             self.shared.note_latency(event, self.now_ms(), int(seconds * 1000))
@@ -431,10 +432,13 @@ class App:
         """Erase what is due; often while there are rows with a deadline, at once again while there is more to erase."""
         if not self.active_expire:
             return EXPIRE_LOOK_S
+        start = time.monotonic()
         keys: list[tuple[int, bytes]] | None = [] if self.hears_of_expiry else None
         erased, late_ms, left = self.plane.expire(self.now_ms(), EXPIRE_BUDGET, keys)
         self._note_expired(erased, late_ms, keys)
-        if self.expire_fields() or erased >= EXPIRE_BUDGET:
+        more = self.expire_fields() or erased >= EXPIRE_BUDGET
+        self._took("expire-cycle", time.monotonic() - start)
+        if more:
             return 0
         return EXPIRE_EVERY_S if left or self.shared.timed else EXPIRE_LOOK_S
 

@@ -196,6 +196,20 @@ def test_config_set_maxmemory_evicts_at_once(client: Client) -> None:
     assert 0 < client.value("DBSIZE") < before
 
 
+def test_an_evicted_key_is_told(server: Any, client: Client) -> None:
+    client.value("CONFIG", "SET", "notify-keyspace-events", "Ee")
+    try:
+        with Client(server.port) as listener:
+            listener.value("PSUBSCRIBE", "__key*__:*")
+            flood(client, 200, "k")
+            limit(client, "allkeys-random", room=-10_000, maxmemory_eviction_tenacity=100)
+            kind, _, channel, key = plain(listener.read())
+            assert (kind, channel) == (b"pmessage", b"__keyevent@0__:evicted")
+            assert client.value("EXISTS", key) == 0
+    finally:
+        client.value("CONFIG", "SET", "notify-keyspace-events", "")
+
+
 def test_freq_and_idletime_answer_under_their_policies_only(client: Client) -> None:
     client.value("SET", "k", "v")
     assert client.value("OBJECT", "IDLETIME", "k") == 0

@@ -1,6 +1,7 @@
 """LATENCY, LATENCYSTATS and COMMANDSTATS: how long commands took."""
 
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -201,6 +202,12 @@ def test_evicting_for_long_is_an_event(client: Client) -> None:
         client.value(
             "CONFIG", "SET", "maxmemory", 0, "maxmemory-policy", "noeviction", "maxmemory-eviction-tenacity", 10
         )
+
+
+def test_erasing_for_long_what_is_due_is_an_event(server: Any, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server._app, "expire_fields", lambda: bool(time.sleep(0.02)))  # as if there were very many
+    client.value("CONFIG", "SET", "latency-monitor-threshold", 10)
+    wait_until(lambda: b"expire-cycle" in [event for event, *_ in client.value("LATENCY", "LATEST")], "it is noted")
 
 
 # ---- SLOWLOG
