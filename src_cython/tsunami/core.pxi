@@ -68,10 +68,37 @@ cdef void rows_sink(void* ctx, const uint64_t* row) noexcept nogil:
     if row[0] & HAS_OBJECT:
         row_each_object(r.objects, row, object_retain)
 
-cdef void rows_first_sink(void* ctx, const uint64_t* row) noexcept nogil:
-    """Only the first of a key's rows."""
-    if (<rows_t*>ctx).n == 0:
-        rows_sink(ctx, row)
+cdef struct first_t:
+    # The key of the first row that came: as a cell if that is all of it, else with its row.
+    rows_t rows
+    size_t keypos
+    cell_t cell
+    bint plain
+
+cdef void first_sink(void* ctx, const uint64_t* row) noexcept nogil:
+    cdef first_t* f = <first_t*>ctx
+    cdef cell_t c = row[1 + f.keypos]
+    if f.plain or f.rows.n != 0:
+        return
+    if cell_is_int(c) or (c & 0xF) == LOW_INLINE:
+        f.cell = c
+        f.plain = True
+    else:
+        rows_sink(&f.rows, row)
+
+cdef object first_key(Table table, first_t* f):
+    """Closes."""
+    cdef const uint64_t* row
+    if f.plain:
+        return decode_cell(f.cell, NULL, NULL)
+    try:
+        if f.rows.failed:
+            raise MemoryError
+        row = <const uint64_t*>f.rows.buf.data
+        return decode_cell(row[1 + f.keypos], <const char*>row, NULL)       # no key holds an object by reference
+    finally:
+        rows_close(&f.rows)
+        table.settle()
 
 cdef inline void rows_clear(rows_t* r) noexcept nogil:
     cdef size_t at = 0
@@ -117,8 +144,6 @@ cdef list rows_list(Table table, rows_t* r):
 cdef list rows_decode(Table table, rows_t* r):
     """The rows as tuples. Decoders of extension terms run here, and may raise."""
     cdef list out
-    cdef size_t at = 0, i
-    cdef const uint64_t* row
     cdef object item
     if ts_unlikely(r.failed):
         raise MemoryError
@@ -129,11 +154,20 @@ cdef list rows_decode(Table table, rows_t* r):
         PyList_SET_ITEM(out, 0, item)
         return out
     out = []                # never half built: the collector shows lists to whoever asks
+    rows_append(table, r, out)
+    return out
+
+cdef int rows_append(Table table, rows_t* r, list out) except -1:
+    """rows_decode to the end of a list."""
+    cdef size_t at = 0, i
+    cdef const uint64_t* row
+    if ts_unlikely(r.failed):
+        raise MemoryError
     for i in range(r.n):
         row = <const uint64_t*>(r.buf.data + at)
         PyList_Append(out, decode_row(row, <void*>table))
         at += row_words(row) * 8
-    return out
+    return 0
 
 
 # ---- what Python gives, packed
@@ -1403,7 +1437,7 @@ cdef class Table:
         at the end."""
         cdef packed_key_t k
         cdef uint64_t[64] home
-        cdef rows_t rows
+        cdef first_t first
         cdef int st
         cdef bint bounded = key is not _missing
         cdef list found
@@ -1412,9 +1446,12 @@ cdef class Table:
             raise BadKey(f"{self.label()} has no row with the key {shown(key)}, from which a walk could go on")
         if bounded:
             key_open(key, &k)
-        rows_open(&rows, self.t, home, 64)
+        rows_open(&first.rows, self.t, home, 64)
+        first.keypos = self.t.keypos
+        first.plain = False
         st = self.t.methods.seek(
-            self.t, &k.probe if bounded else NULL, dir, rows_sink if with_rows else rows_first_sink, &rows
+            self.t, &k.probe if bounded else NULL, dir, rows_sink if with_rows else first_sink,
+            <void*>&first.rows if with_rows else <void*>&first,
         )
         if bounded:
             key_close(&k)
@@ -1423,10 +1460,10 @@ cdef class Table:
         if st == ST_BADARG:
             raise BadKey(f"{self.label()} has no row with the key {shown(key)}, from which a walk could go on")
         check(self, st, key)
-        found = rows_list(self, &rows)
-        if with_rows:
-            return found[0][self.t.keypos], found
-        return found[0][self.t.keypos]
+        if not with_rows:
+            return first_key(self, &first)
+        found = rows_list(self, &first.rows)
+        return found[0][self.t.keypos], found
 
     def first(self):
         """The first key of a walk, in an ordered_set the smallest; END_OF_TABLE if the table is empty. Hash tables walk

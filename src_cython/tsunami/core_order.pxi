@@ -1,6 +1,6 @@
 # What only ordered tables can do, for Table's methods: ranges, ranks, positions. And the walk that every type has.
 #
-# A range of keys is packed once, as forms. A walk through it is a place and a list of rows that were copied out;
+# A range of keys is packed once, as forms. A walk through it is a place and some rows that were copied out;
 # between two rows no lock is held and nothing is fixed, and whatever others do meanwhile, it meets each row that stays
 # exactly once, in order. Tables of the other types refuse all of this with the cause table_type.
 
@@ -110,36 +110,59 @@ cdef int rows_visit(void* ctx, const uint64_t* row, buf_t* out) noexcept nogil:
     rows_sink(ctx, row)
     return V_FAIL if (<rows_t*>ctx).failed else V_NEXT
 
-cdef list walk_piece(Table table, const span_t* span, place_t* at, size_t budget):
-    """About so many rows behind `at`, which moves."""
-    cdef rows_t rows
+cdef int walk_piece(Table table, const span_t* span, place_t* at, size_t budget, rows_t* rows) except -1:
+    """Copies of about so many rows behind `at`, which moves. `rows` is empty, and stays so where it raises."""
     cdef int st
-    rows_open(&rows, table.t, NULL, 0)
     if budget > PIECE_FIRST:
         with nogil:
-            st = table.t.methods.scan(table.t, span, at, budget, rows_visit, &rows)
+            st = table.t.methods.scan(table.t, span, at, budget, rows_visit, rows)
     else:
-        st = table.t.methods.scan(table.t, span, at, budget, rows_visit, &rows)
+        st = table.t.methods.scan(table.t, span, at, budget, rows_visit, rows)
     if st != ST_OK:
-        rows_close(&rows)
+        rows_clear(rows)
         raise fail(table, ST_NO_MEMORY if st == ST_STOP else st, None)
-    return rows_list(table, &rows)
+    return 0
+
 
 cdef list walk_list(Table table, _Span span):
     """All rows of a range, or of the table."""
     cdef place_t at
+    cdef rows_t rows
     cdef list out = []
     place_open(&at)
+    rows_open(&rows, table.t, NULL, 0)
     counter_add(&table.t.steady, 1)
     c_untrack(<PyObject*>out)           # the collector would go through all that is in it, again and again
     try:
         while not at.over:
-            out.extend(walk_piece(table, &span.span if span is not None else NULL, &at, knob_select_rows))
+            walk_piece(table, &span.span if span is not None else NULL, &at, knob_select_rows, &rows)
+            rows_append(table, &rows, out)
+            rows_clear(&rows)
     finally:
         c_track(<PyObject*>out)
         counter_add(&table.t.steady, <uint64_t>-1)
+        rows_close(&rows)
         place_close(&at)
+        table.settle()                  # a row that was let go meanwhile left its objects to us
     return out
+
+
+@cython.final
+@cython.no_gc_clear         # its rows need their table to the end
+cdef class _Piece:
+    """Rows of a walk that were copied out and wait to be made tuples, one at a time: what is dropped before the next one
+    is made costs hardly any memory, and no more than the walk's own caches."""
+    cdef Table table
+    cdef rows_t rows
+
+    def __cinit__(self, Table table not None):
+        self.table = table
+        rows_open(&self.rows, table.t, NULL, 0)
+
+    def __dealloc__(self):
+        rows_close(&self.rows)
+        if self.table is not None:
+            self.table.settle()
 
 
 @cython.final
@@ -151,13 +174,12 @@ cdef class _Walk:
     cdef place_t place
     cdef uint64_t turn          # pieces fetched
     cdef size_t budget
-    cdef list piece
-    cdef Py_ssize_t at
+    cdef _Piece piece
+    cdef size_t at              # in the piece's bytes
 
     def __cinit__(self):
         place_open(&self.place)
         self.budget = PIECE_FIRST
-        self.piece = []
 
     def __dealloc__(self):
         place_close(&self.place)
@@ -166,23 +188,26 @@ cdef class _Walk:
         return self
 
     def __next__(self):
-        cdef object row
+        cdef _Piece piece
+        cdef const uint64_t* row
         while True:
             with cython.critical_section(self):
-                if self.at < len(self.piece):
-                    row = self.piece[self.at]
-                    self.at += 1
-                    return row
-                if self.place.over:
+                piece = self.piece      # which stays while its row is read, whoever calls us from there
+                row = NULL
+                if self.at < piece.rows.buf.len:
+                    row = <const uint64_t*>(piece.rows.buf.data + self.at)
+                    self.at += row_words(row) * 8
+                elif self.place.over:
                     raise StopIteration
+            if row != NULL:
+                return decode_row(row, <void*>self.table)
             self.fetch()
 
     cdef int fetch(self) except -1:
         """The next piece. If another thread has got on meanwhile, its piece is the one to go on with."""
         cdef place_t place
         cdef uint64_t turn
-        cdef list piece
-        cdef list before = None
+        cdef _Piece piece = _Piece(self.table)
         cdef int st
         with cython.critical_section(self):
             turn = self.turn
@@ -191,18 +216,19 @@ cdef class _Walk:
             if st != ST_OK:
                 raise MemoryError
             self.table.may(RIGHT_READ)
-            piece = walk_piece(self.table, &self.span.span if self.span is not None else NULL, &place, self.budget)
+            walk_piece(
+                self.table, &self.span.span if self.span is not None else NULL, &place, self.budget, &piece.rows
+            )
             with cython.critical_section(self):
                 if self.turn == turn:
-                    before = self.piece
-                    self.piece = piece
+                    self.piece, piece = piece, self.piece
                     self.at = 0
                     self.turn += 1
                     self.budget = min(self.budget * PIECE_GROWS, <size_t>knob_scan_rows)
                     place_swap(&place, &self.place)
         finally:
             place_close(&place)
-        del before              # its rows may have finalizers, which may call us
+        del piece               # its objects may have finalizers, which may call us
         return 0
 
 cdef inline void place_swap(place_t* a, place_t* b) noexcept nogil:
@@ -214,6 +240,7 @@ cdef _Walk walk_of(Table table, _Span span):
     cdef _Walk walk = _Walk()
     walk.table = table
     walk.span = span
+    walk.piece = _Piece(table)
     return walk
 
 

@@ -76,6 +76,12 @@ cdef class _Tree:
         self.form.p = self.bytes.data
         return &self.form
 
+    cdef const form_t* start(self, object key) except? NULL:
+        """The same for a walk: NULL, which is the end that lies behind, for `...`."""
+        if key is ...:
+            return NULL
+        return self.key(key)
+
     cdef tuple row(self, uint64_t* row):
         return decode_row(row, NULL)
 
@@ -113,14 +119,13 @@ cdef class _Tree:
 
     def seek(self, key=..., int dir=1, bint inclusive=False):
         """The nearest row in a direction, 1 up or 0 down; without a key: the first."""
-        cdef const form_t* from_ = NULL if key is ... else self.key(key)
-        return self.node(tree_seek(&self.tree, from_, dir, inclusive))
+        return self.node(tree_seek(&self.tree, self.start(key), dir, inclusive))
 
     def walk(self, key=..., int dir=1, bint inclusive=False):
         cdef tree_walk_t w
         cdef uint32_t node
         cdef list out = []
-        walk_from(&self.tree, &w, NULL if key is ... else self.key(key), dir, inclusive)
+        walk_from(&self.tree, &w, self.start(key), dir, inclusive)
         while True:
             node = walk_step(&w)
             if node == 0:

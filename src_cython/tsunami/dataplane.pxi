@@ -341,7 +341,6 @@ cdef class _Selector:
                 conn_settle(c)          # out of the shared buffer: it is not run now
                 self._queue(c)
                 return
-                return
             if not c.deaf:
                 return                  # the edge that makes it writable queues it again
         if c.readable and c.hungry:

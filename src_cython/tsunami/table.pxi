@@ -39,6 +39,12 @@ cdef struct grove_t:
     arena_t arena
     tree_t tree
     felled_t* felled
+    # Where next and prev went last: see grove_step.
+    tree_walk_t way
+    uint64_t way_moves      # the tree's moves then
+    uint32_t way_node       # what they found; 0: nothing
+    int way_dir
+    bint way_open           # `way` stands there, too
 
 cdef struct stripe_t:
     ts_lock_t lock

@@ -210,6 +210,7 @@ cdef int hash_scan(
     cdef bint resume = at.key.len > 0
     if at.over:
         return ST_OK
+    memset(&p, 0, sizeof(p))
     scan_open(&w, t, at, budget, visit, ctx, room, sizeof(room))
     home_open(&found)
     if resume:

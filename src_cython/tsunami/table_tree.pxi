@@ -361,6 +361,36 @@ cdef int ordered_bump(table_t* t, const probe_t* p, size_t pos, int64_t by, int6
 
 # ---- walking
 
+# Who calls next again and again gives back the key that the last call found. So the grove remembers the node, and from
+# the second of such steps on the whole way to it, as a walk: then a step needs no search, and loads memory ahead as
+# every walk does. All of it holds as long as the tree's `moves` is the same.
+
+cdef inline bint grove_stands(const table_t* t, const grove_t* g, const probe_t* start, int dir) noexcept nogil:
+    """Did the last step, in the same direction, find exactly this key?"""
+    cdef const uint64_t* row
+    cdef cell_t c
+    if g.way_node == 0 or g.way_moves != g.tree.moves or g.way_dir != dir:
+        return False
+    row = node_row(&g.tree, g.way_node)
+    c = row[1 + t.keypos]
+    if cell_is_int(c) or cell_is_int(start.cell):
+        return c == start.cell
+    return term_equal(start.cell, start.base, c, <const char*>row)
+
+cdef uint32_t grove_step(table_t* t, grove_t* g, const probe_t* start, const form_t* form, int dir) noexcept nogil:
+    """The node next to a key in a direction, or 0."""
+    if not grove_stands(t, g, start, dir):
+        g.way_open = False
+        g.way_node = tree_seek_key(&g.tree, form, dir)
+    else:
+        if not g.way_open:
+            walk_from(&g.tree, &g.way, form, dir, False)
+            g.way_open = True
+        g.way_node = walk_step(&g.way)
+    g.way_dir = dir
+    g.way_moves = g.tree.moves
+    return g.way_node
+
 cdef int ordered_seek(table_t* t, const probe_t* start, int dir, row_sink_t sink, void* ctx) noexcept nogil:
     """Give the sink the row next to `start`, which need not be there; ST_ABSENT at the end. From '$end_of_table' there
     is no step, as in ETS: ST_BADARG."""
@@ -377,9 +407,10 @@ cdef int ordered_seek(table_t* t, const probe_t* start, int dir, row_sink_t sink
         if ts_unlikely(not s.alive):
             st = ST_GONE
         else:
-            if s.grove != NULL:
-                # from the end that lies behind, all keys are ahead
-                node = tree_seek(&s.grove.tree, &key.form if start != NULL else NULL, dir, False)
+            if s.grove != NULL and start != NULL:
+                node = grove_step(t, s.grove, start, &key.form, dir)
+            elif s.grove != NULL:
+                node = tree_seek(&s.grove.tree, NULL, dir, False)      # from the end behind, all keys are ahead
             if node == 0:
                 st = ST_ABSENT
             else:

@@ -195,7 +195,7 @@ cdef int decimal_chunks(const integer_t* v, uint64_t** chunks, size_t* count) no
 cdef int term_big_decimal(cell_t c, const char* base, buf_t* out) noexcept nogil:
     cdef integer_t v
     cdef uint64_t* chunks = NULL
-    cdef size_t count = 0
+    cdef size_t count = 0, digits = 1
     cdef int status
     integer_read(&v, c, base)
     status = buf_append(out, b"-", 1) if v.negative else ST_OK
@@ -206,10 +206,9 @@ cdef int term_big_decimal(cell_t c, const char* base, buf_t* out) noexcept nogil
     status = decimal_chunks(&v, &chunks, &count)
     if status != ST_OK:
         return status
-    count -= 1                                                 # there is one at least: the integer has 9 bytes or more
-    status = decimal_chunk(out, chunks[count], 1)
     while count and status == ST_OK:
         count -= 1
-        status = decimal_chunk(out, chunks[count], DECIMAL_CHUNK)
+        status = decimal_chunk(out, chunks[count], digits)
+        digits = DECIMAL_CHUNK
     free(chunks)
     return status

@@ -33,6 +33,8 @@
 # 3. size counts the nodes of the subtree.
 # 4. A node's piece holds the bytes of its key's form from the place it names (wavl_key).
 # 5. All keys of a tree share the first `shared` bytes of prefix.
+# 6. `end` is 0 or the last node. `moves` is another number after whatever changes which nodes there are or how they
+#    stand, so a path or a walk's stack that was kept holds as long as it is the same.
 
 cdef enum:
     PATH_MAX = 80                           # nodes on a path: 2 log2(2^32), and some
@@ -74,6 +76,8 @@ cdef void tree_open(tree_t* t, arena_t* arena, uint32_t keypos) noexcept nogil:
     t.root = 0
     t.keypos = keypos
     t.shared = 0
+    t.end = 0
+    t.moves = 0
 
 
 cdef inline size_t tree_count(const tree_t* t) noexcept nogil:
@@ -166,6 +170,48 @@ cdef uint32_t path_down(const tree_t* t, look_t* k, path_t* path) noexcept nogil
     return node
 
 
+cdef void path_end(const tree_t* t, uint32_t m, path_t* path) noexcept nogil:
+    """To behind the last node, without a comparison: along the right spine, whose nodes have no upper bound, so that no
+    key below them shares more than m with it."""
+    cdef const arena_t* a = t.arena
+    cdef uint32_t node = t.root
+    cdef size_t n = 0
+    while node:
+        path.step[n].node = node
+        path.step[n].dir = RIGHT
+        path.step[n].m = m
+        n += 1
+        node = node_hot(a, node).link[RIGHT]
+    path.n = n
+    path.turns = 0
+
+
+cdef inline bint path_is_end(const path_t* path) noexcept nogil:
+    """Does it lead to behind the last node?"""
+    cdef size_t i
+    for i in range(path.n):
+        if path.step[i].dir != RIGHT:
+            return False
+    return True
+
+
+cdef inline bint look_end(const tree_t* t, look_t* k, path_t* path) noexcept nogil:
+    """When keys come in ascending order: does k come behind the last one, too? Then the path leads there."""
+    cdef uint32_t m = k.m
+    cdef look_t beyond
+    if t.end == 0:
+        return False
+    beyond = k[0]
+    if look_at(t, &beyond, t.end) != RIGHT:
+        return False
+    if ts_unlikely(beyond.asked):
+        beyond.asked = False
+        piece_heal(t, t.end, m, beyond.common[RIGHT])
+    k[0] = beyond
+    path_end(t, m, path)
+    return True
+
+
 cdef inline uint32_t* path_link(tree_t* t, path_t* path, size_t depth) noexcept nogil:
     """What leads to the path's node at this depth, or to what follows its last one."""
     cdef turn_t* above
@@ -177,9 +223,10 @@ cdef inline uint32_t* path_link(tree_t* t, path_t* path, size_t depth) noexcept 
 
 cdef inline void path_count(const tree_t* t, path_t* path, size_t depth, uint32_t more) noexcept nogil:
     """So many nodes more below the first `depth` nodes of the path (fewer, modulo 2^32)."""
+    cdef const arena_t* a = t.arena
     cdef size_t i
     for i in range(depth):
-        size_at(t.arena, path.step[i].node)[0] += more
+        size_at(a, path.step[i].node)[0] += more
 
 
 # ---- rotations
@@ -350,11 +397,12 @@ cdef int tree_put(tree_t* t, const form_t* key, uint64_t* row, uint64_t** old) n
     cdef size_t differs
     cdef int st
     look_begin(&k, t, key, True)
-    node = path_down(t, &k, &path)
-    if node:
-        old[0] = node_row(t, node)
-        node_set_row(t, node, row)
-        return ST_OK
+    if not look_end(t, &k, &path):
+        node = path_down(t, &k, &path)
+        if node:
+            old[0] = node_row(t, node)
+            node_set_row(t, node, row)
+            return ST_OK
     old[0] = NULL
     st = arena_reserve(t.arena, 1)
     if st != ST_OK:
@@ -366,6 +414,8 @@ cdef int tree_put(tree_t* t, const form_t* key, uint64_t* row, uint64_t** old) n
     piece_set(t, node, key.p, piece_place(k.m, differs, key.n))
     path_link(t, &path, path.n)[0] = node
     path_count(t, &path, path.n, 1)
+    t.end = node if path_is_end(&path) else 0
+    t.moves += 1
     rise(t, &path, path.n, node)
     turns_met(t, &path)
     return ST_OK
@@ -500,6 +550,9 @@ cdef uint64_t* unlink(tree_t* t, path_t* path, uint32_t node, size_t m) noexcept
     three = path.n > 0 and two_below(a, heir, path.step[path.n - 1].node)
     path_link(t, path, path.n)[0] = h.link[0] | h.link[1]
     path_count(t, path, path.n, <uint32_t>-1)
+    if heir == t.end:
+        t.end = 0
+    t.moves += 1
     node_give(a, heir)
     fall(t, path, path.n, three)
     turns_met(t, path)

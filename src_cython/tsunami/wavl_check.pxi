@@ -104,6 +104,8 @@ cdef str tree_check(const tree_t* t):
     """None, or which of wavl.pxi's promises is broken, and where."""
     if parity(t.arena, 0) == 0 or not is_leaf(t.arena, 0) or size_at(t.arena, 0)[0] != 0:
         return "node 0 was written to"
+    if t.end != 0 and t.end != tree_seek(t, NULL, LEFT, False):
+        return f"the end is node {t.end}, which is not the last"
     return nodes_check(t)
 
 

@@ -92,6 +92,13 @@ cdef void join_parts(tree_t* t, part_t* low, uint32_t m, part_t* high, part_t* o
         a.cases[CASE_STEPS] += path.n
 
 
+cdef inline void tree_rooted(tree_t* t, uint32_t root) noexcept nogil:
+    """Other nodes than before."""
+    t.root = root
+    t.end = 0
+    t.moves += 1
+
+
 cdef inline void part_of(const tree_t* t, part_t* part) noexcept nogil:
     part.root = t.root
     part.rank = true_rank(t.arena, t.root)
@@ -103,8 +110,8 @@ cdef void join_node(tree_t* low, uint32_t m, tree_t* high) noexcept nogil:
     part_of(low, &parts[0])
     part_of(high, &parts[1])
     join_parts(low, &parts[0], m, &parts[1], &parts[0])
-    low.root = parts[0].root
-    high.root = 0
+    tree_rooted(low, parts[0].root)
+    tree_rooted(high, 0)
     piece_renew(low, m, low.shared, low.shared)
 
 
@@ -129,8 +136,8 @@ cdef void tree_join(tree_t* low, tree_t* high) noexcept nogil:
         return
     prefix_narrow(low, high.prefix, high.shared)
     if low.root == 0:
-        low.root = high.root
-        high.root = 0
+        tree_rooted(low, high.root)
+        tree_rooted(high, 0)
         return
     row = tree_pull(low, RIGHT)
     m = node_take(low.arena)                # the one that was just given back
@@ -186,8 +193,8 @@ cdef void tree_split(tree_t* t, const form_t* bound, bint inclusive, tree_t* hig
         pair[1 - to].rank = ranks[path.n - 1 - i] - (2 if two_below(a, child, node) else 1)
         pair[to] = side[1 - to]
         join_parts(t, &pair[LEFT], node, &pair[RIGHT], &side[1 - to])
-    t.root = side[LEFT].root
-    high.root = side[RIGHT].root
+    tree_rooted(t, side[LEFT].root)
+    tree_rooted(high, side[RIGHT].root)
 
 
 cdef void tree_cut(
@@ -203,7 +210,7 @@ cdef void tree_cut(
         tree_split(t, low, low_open, out)
     else:
         out[0] = t[0]
-        t.root = 0
+        tree_rooted(t, 0)
     tree_join(t, &rest)
 
 
@@ -310,6 +317,6 @@ cdef int tree_build(tree_t* t, uint64_t** rows, size_t n) noexcept nogil:
         return ST_NO_MEMORY
     st = build_common(&b, n)
     if st == ST_OK:
-        t.root = build(&b, 0, n, &least)
+        tree_rooted(t, build(&b, 0, n, &least))
     free(b.common)
     return st

@@ -150,16 +150,46 @@ cdef inline uint32_t walk_step(tree_walk_t* w) noexcept nogil:
 cdef uint32_t tree_seek(const tree_t* t, const form_t* key, int dir, bint inclusive) noexcept nogil:
     """The nearest node in direction dir of the key, or bound; NULL: the first in that direction. 0 if there is none."""
     cdef look_t k
-    cdef uint32_t node = t.root, found = 0
-    cdef int to = 1 - dir
-    if key != NULL:
-        look_begin(&k, t, key, False)
+    if key == NULL:
+        return tree_outermost(t, t.root, 1 - dir)
+    look_begin(&k, t, key, False)
+    return tree_seek_look(t, &k, dir, inclusive)
+
+
+cdef uint32_t tree_seek_key(const tree_t* t, const form_t* key, int dir) noexcept nogil:
+    """The node next to a whole key, which need not be there. 0 if there is none."""
+    cdef look_t k
+    look_begin(&k, t, key, True)
+    return tree_seek_look(t, &k, dir, False)
+
+
+cdef uint32_t tree_outermost(const tree_t* t, uint32_t node, int dir) noexcept nogil:
+    """The last node in a direction, of the subtree of this one; 0 of none."""
+    cdef uint32_t found = 0
     while node:
-        if key != NULL:
-            to = look_beyond(t, &k, node, dir, inclusive)
+        found = node
+        node = node_hot(t.arena, node).link[dir]
+    return found
+
+
+cdef uint32_t tree_seek_look(const tree_t* t, look_t* k, int dir, bint inclusive) noexcept nogil:
+    cdef uint32_t node = t.root, found = 0, beyond
+    cdef hot_t* h
+    cdef int to
+    while node:
+        h = node_hot(t.arena, node)
+        ts_prefetch(node_hot(t.arena, h.link[LEFT]))
+        ts_prefetch(node_hot(t.arena, h.link[RIGHT]))
+        to = look_at(t, k, node)
+        if to == EQUAL:
+            if inclusive:
+                return node
+            beyond = tree_outermost(t, h.link[dir], 1 - dir)
+            return beyond if beyond else found
         if to != dir:
             found = node
-        node = node_hot(t.arena, node).link[to]
+            ts_prefetch(node_row(t, node))      # on its way while the search goes on
+        node = h.link[to]
     return found
 
 
@@ -225,7 +255,7 @@ cdef size_t tree_fell(
         done += 1
         if each != NULL:
             each(ctx, row)
-    t.root = node
+    tree_rooted(t, node)
     if node:
         size_at(a, node)[0] = count - <uint32_t>done
     return count - done
