@@ -181,6 +181,61 @@ def test_next_and_prev_want_no_key_that_is_there() -> None:
     assert (table.next_lookup(2), table.prev_lookup(1)) == (END_OF_TABLE, END_OF_TABLE)
 
 
+@pytest.mark.parametrize("make", [lambda i: i, lambda i: f"a key of some length: {i:06}", lambda i: (i // 10, str(i))])
+def test_a_walk_by_next_and_prev_among_changes(make: Callable[[int], Any]) -> None:
+    """A table remembers where the last step led, and goes on from there: not over changes, nor for another key."""
+    rng = random.Random(3)
+    table = ordered((make(i), i) for i in range(0, 6000, 2))
+    keys = [make(i) for i in range(0, 6000, 2)]
+    at, steps = keys[0], {"next": table.next, "prev": table.prev}
+    for _ in range(6000):
+        way = "next" if rng.random() < 0.97 else "prev"
+        i = bisect.bisect_right(keys, at) if way == "next" else bisect.bisect_left(keys, at) - 1
+        expected = keys[i] if 0 <= i < len(keys) else END_OF_TABLE
+        assert steps[way](at) == expected
+        at = rng.choice(keys) if expected is END_OF_TABLE or rng.random() < 0.02 else expected
+        change = rng.random()
+        if change < 0.02:
+            new = make(rng.randrange(6000))
+            if table.insert_new((new, 0)):
+                bisect.insort(keys, new)
+        elif change < 0.04:
+            table.delete(gone := rng.choice(keys))
+            keys.remove(gone)
+        elif change < 0.06:
+            table.insert((rng.choice(keys), "another row, longer than the one before"))
+        elif change < 0.065:
+            low, high = sorted(rng.sample(keys, 2))[:1] * 2
+            keys = [k for k in keys if not low <= k <= high]
+            table.delete_range(low, high)
+    table.check()
+
+
+def test_the_step_from_an_equal_key_is_the_same_step() -> None:
+    table = ordered([(1,), (2.0,), (3,), (4,)])
+    assert [table.next(1), table.next(2), table.next(3.0), table.next(3), table.next(2.0)] == [2.0, 3, 4, 4, 3]
+    assert told(table.next(1.0)) == told(2.0)
+    assert table.next(4) is table.next(4.0) is END_OF_TABLE
+
+
+def test_an_iterator_outlives_what_it_iterates_over_and_holds_its_objects() -> None:
+    class Kept:
+        pass
+
+    table = Table("ordered_set")
+    kept = Kept()
+    seen = weakref.ref(kept)
+    table.insert([(i, kept) for i in range(100)])
+    del kept
+    rows = iter(table)
+    assert next(rows)[1] is seen()
+    table.delete_all_objects()
+    assert next(rows) == (1, seen())
+    assert seen() is not None
+    del rows
+    assert seen() is None
+
+
 @pytest.mark.parametrize("function", ["next", "prev", "next_lookup", "prev_lookup"])
 @pytest.mark.parametrize("rows", [[], [(1,)], [(END_OF_TABLE,), (1,)]], ids=len)
 def test_no_step_leads_from_the_end_of_the_table(function: str, rows: list[Row]) -> None:

@@ -33,12 +33,13 @@
 # 3. size counts the nodes of the subtree.
 # 4. A node's piece holds the bytes of its key's form from the place it names (wavl_key).
 # 5. All keys of a tree share the first `shared` bytes of prefix.
-# 6. `end` is 0 or the last node. `moves` is another number after whatever changes which nodes there are or how they
-#    stand, so a path or a walk's stack that was kept holds as long as it is the same.
+# 6. `end` is 0 or the last node. `moves` is another number, new in the arena, after whatever changes which nodes there
+#    are or how they stand; so a path or a walk's stack that was kept holds as long as it is the same.
 
 cdef enum:
     PATH_MAX = 80                           # nodes on a path: 2 log2(2^32), and some
     SIDE_BY_SIDE = 16
+    SPINE_LEAST = 256                       # nodes of a tree that remembers the path to its end
 
 cdef enum:                                  # the cases drawn below, counted for tests
     CASE_PROMOTE
@@ -65,6 +66,7 @@ cdef struct turn_t:
 cdef struct path_t:
     size_t n
     size_t turns                            # rotations made
+    size_t turned                           # at which depth the last single one of rise was
     turn_t[PATH_MAX] step
 
 include "wavl_arena.pxi"
@@ -195,21 +197,53 @@ cdef inline bint path_is_end(const path_t* path) noexcept nogil:
     return True
 
 
-cdef inline bint look_end(const tree_t* t, look_t* k, path_t* path) noexcept nogil:
-    """When keys come in ascending order: does k come behind the last one, too? Then the path leads there."""
+cdef path_t* spine_path(tree_t* t, uint32_t m, path_t* home) noexcept nogil:
+    """path_end, which a large tree remembers: to walk down there is a chain of loads that wait for each other."""
+    cdef arena_t* a = t.arena
+    if a.spine == NULL and tree_count(t) >= SPINE_LEAST:
+        a.spine = <path_t*>malloc(sizeof(path_t))
+        a.spent += block_bytes(sizeof(path_t)) if a.spine != NULL else 0
+    if a.spine == NULL:
+        path_end(t, m, home)
+        return home
+    if a.spine_moves != t.moves or a.spine.step[0].m != m:
+        a.spine_moves = 0
+        path_end(t, m, a.spine)
+    a.spine.turns = 0
+    return a.spine
+
+
+cdef inline void spine_grows(tree_t* t, path_t* path, uint32_t node) noexcept nogil:
+    """A node has been put behind this path's end. At most it was turned once, which took a node off the spine."""
+    cdef size_t i
+    if path != t.arena.spine:
+        return
+    t.arena.spine_moves = 0
+    if path.turns > 1 or path.n + 1 >= PATH_MAX:
+        return
+    path_add(path, node, RIGHT, path.step[0].m)
+    if path.turns == 1:
+        path.n -= 1
+        for i in range(path.turned, path.n):
+            path.step[i].node = path.step[i + 1].node
+    t.arena.spine_moves = t.moves
+
+
+cdef inline path_t* look_end(tree_t* t, look_t* k, path_t* home) noexcept nogil:
+    """When keys come in ascending order: does k come behind the last one, too? Then the path that leads there, in
+    `home` or elsewhere; else NULL."""
     cdef uint32_t m = k.m
     cdef look_t beyond
     if t.end == 0:
-        return False
+        return NULL
     beyond = k[0]
     if look_at(t, &beyond, t.end) != RIGHT:
-        return False
+        return NULL
     if ts_unlikely(beyond.asked):
         beyond.asked = False
         piece_heal(t, t.end, m, beyond.common[RIGHT])
     k[0] = beyond
-    path_end(t, m, path)
-    return True
+    return spine_path(t, m, home)
 
 
 cdef inline uint32_t* path_link(tree_t* t, path_t* path, size_t depth) noexcept nogil:
@@ -359,6 +393,7 @@ cdef bint rise(tree_t* t, path_t* path, size_t depth, uint32_t x) noexcept nogil
         if two_below(a, h.link[1 - dir], x):
             case_met(t, CASE_RISE_SINGLE)
             rotate(t, path, link, dir, at.m)
+            path.turned = depth
             flip(a, p)
             return False
         if two_below(a, h.link[dir], x):
@@ -392,13 +427,16 @@ cdef int tree_put(tree_t* t, const form_t* key, uint64_t* row, uint64_t** old) n
     """Put a row in. `key` is the form of its key; *old is the row that had it, which is the caller's again, or NULL.
     ST_OK; ST_NO_MEMORY or ST_TOO_LARGE, and nothing has changed."""
     cdef look_t k
-    cdef path_t path
+    cdef path_t home
+    cdef path_t* path
     cdef uint32_t node
     cdef size_t differs
     cdef int st
     look_begin(&k, t, key, True)
-    if not look_end(t, &k, &path):
-        node = path_down(t, &k, &path)
+    path = look_end(t, &k, &home)
+    if path == NULL:
+        path = &home
+        node = path_down(t, &k, path)
         if node:
             old[0] = node_row(t, node)
             node_set_row(t, node, row)
@@ -412,13 +450,19 @@ cdef int tree_put(tree_t* t, const form_t* key, uint64_t* row, uint64_t** old) n
     prefix_narrow(t, key.p, key.n)
     differs = k.common[LEFT] if k.common[LEFT] > k.common[RIGHT] else k.common[RIGHT]
     piece_set(t, node, key.p, piece_place(k.m, differs, key.n))
-    path_link(t, &path, path.n)[0] = node
-    path_count(t, &path, path.n, 1)
-    t.end = node if path_is_end(&path) else 0
-    t.moves += 1
-    rise(t, &path, path.n, node)
-    turns_met(t, &path)
+    path_link(t, path, path.n)[0] = node
+    path_count(t, path, path.n, 1)
+    t.end = node if path == t.arena.spine or path_is_end(path) else 0
+    tree_moved(t)
+    rise(t, path, path.n, node)
+    turns_met(t, path)
+    spine_grows(t, path, node)
     return ST_OK
+
+
+cdef inline void tree_moved(tree_t* t) noexcept nogil:
+    t.arena.moves += 1
+    t.moves = t.arena.moves
 
 
 cdef inline void turns_met(tree_t* t, path_t* path) noexcept nogil:
@@ -552,7 +596,7 @@ cdef uint64_t* unlink(tree_t* t, path_t* path, uint32_t node, size_t m) noexcept
     path_count(t, path, path.n, <uint32_t>-1)
     if heir == t.end:
         t.end = 0
-    t.moves += 1
+    tree_moved(t)
     node_give(a, heir)
     fall(t, path, path.n, three)
     turns_met(t, path)

@@ -15,6 +15,8 @@
 #    starts small and doubles; the chunks behind it come whole).
 # 3. Nodes given back are linked through link[0]; `spare` counts them.
 # 4. spent is what the arena holds, to the byte.
+# 5. Each state of each tree of the arena has a number of its own, `moves`. (A copied tree_t is the same state, and one of
+#    the two is given up or emptied.)
 #
 # Not here: locks. The caller holds the one of the tree.
 
@@ -44,6 +46,9 @@ cdef struct arena_t:
     uint32_t free           # the first of those given back
     uint32_t table_cap      # chunks there is room for in the three arrays above
     size_t spent
+    uint64_t moves          # the last number that was given to a tree's moves
+    path_t* spine           # the path behind the last key of one tree: of the one with these moves; NULL until used
+    uint64_t spine_moves    # 0: of none
 
 cdef uint32_t knob_arena_first = 16         # nodes in a fresh arena's first chunk, node 0 included
 
@@ -95,6 +100,7 @@ cdef void arena_close(arena_t* a) noexcept nogil:
     """Give everything back; all trees of the arena are gone with it. It is as if just opened."""
     cdef size_t i
     cdef uint64_t* cases = a.cases
+    free(a.spine)
     for i in range(arena_chunks(a)):
         chunk_give(a, i)
     if a.table_cap:

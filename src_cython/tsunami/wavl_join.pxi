@@ -96,7 +96,7 @@ cdef inline void tree_rooted(tree_t* t, uint32_t root) noexcept nogil:
     """Other nodes than before."""
     t.root = root
     t.end = 0
-    t.moves += 1
+    tree_moved(t)
 
 
 cdef inline void part_of(const tree_t* t, part_t* part) noexcept nogil:
