@@ -186,6 +186,74 @@ def ask(command: Sequence[str], core: int = SUBJECT, timeout: float = 300) -> Ma
     return dict(word.split("=", 1) for word in lines[-1].split())
 
 
+class Worker:
+    """The driver's end of a process that stands for one side: a line goes there, a line comes back."""
+
+    def __init__(self, side: str, command: Sequence[str], core: int = SUBJECT) -> None:
+        self.side = side
+        self.process = start(command, core, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.reason = self.line().removeprefix("no ")
+        self.ready = self.reason == "ready"
+
+    def line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def tell(self, *words: object) -> list[str]:
+        """The words of the answer. A side that has died says so once, by none, and is left out from then on."""
+        assert self.process.stdin is not None
+        if not self.ready:
+            return []
+        try:
+            print(*words, file=self.process.stdin, flush=True)
+            answer = self.line()
+        except BrokenPipeError:
+            answer = ""
+        if not answer:
+            self.ready, self.reason = False, f"died in {' '.join(map(str, words[:3]))}"
+        return answer.split()
+
+    def figures(self, *words: object) -> list[int] | None:
+        """The figures of the answer, or None where the side does not know the operation, or has died."""
+        answer = self.tell(*words)
+        return list(map(int, answer)) if answer and answer[0] != "no" else None
+
+    def end(self) -> None:
+        try:
+            self.process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+
+# ---- Erlang
+
+
+def compile_erlang(name: str, build: Path) -> str:
+    """Compile a module of this directory; the reason if that cannot be done, else empty."""
+    try:
+        done = subprocess.run(["erlc", "-o", build, HERE / f"{name}.erl"], capture_output=True, text=True)
+    except OSError:
+        return "Erlang (erlc) is not installed"
+    return done.stdout.strip()
+
+
+def erlang(build: Path, call: str, schedulers: int = 1) -> list[str]:
+    """The command that makes a call, on schedulers that sleep while they are idle."""
+    many = f"{schedulers}:{schedulers}"
+    return ["erl", "+S", many, "+sbwt", "none", "-noshell", "-pa", str(build), "-eval", f"{call}."]
+
+
+def otp_version() -> str:
+    text = 'io:format("~s, ~s", [erlang:system_info(otp_release), erlang:system_info(emu_flavor)]), halt().'
+    try:
+        return subprocess.run(["erl", "-noshell", "-eval", text], capture_output=True, text=True).stdout.strip()
+    except OSError:
+        return "-"
+
+
+# ---- what a process costs
+
+
 def cpu_ns(pid: int) -> int:
     """CPU time of all threads of a process so far, in ns (from schedstat, which counts what stat rounds to 10 ms)."""
     total = 0

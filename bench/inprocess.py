@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import array
 import random
-import shutil
-import subprocess
 import tempfile
 from collections import defaultdict
 from pathlib import Path
@@ -30,74 +28,17 @@ ORDERS = 4
 Series = dict[tuple[str, int, str, str], list[tuple[float, float]]]
 
 
-class Worker:
-    """The driver's end of one side's process."""
+class Worker(common.Worker):
+    """One side's process."""
 
     def __init__(self, side: str, build: Path) -> None:
-        self.side = side
-        self.process = common.start(_command(side, build), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.reason = self.line().removeprefix("no ")
-        self.ready = self.reason == "ready"
-
-    def line(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
-
-    def tell(self, *words: object) -> str:
-        """Send a line, get one; a side that has died says so once and is left out from then on."""
-        assert self.process.stdin is not None
-        try:
-            print(*words, file=self.process.stdin, flush=True)
-            answer = self.line()
-        except BrokenPipeError:
-            answer = ""
-        if not answer:
-            self.ready, self.reason = False, f"died in {' '.join(map(str, words[:3]))}"
-        return answer
+        command = common.erlang(build, "ets_bench:main()") if side == "ets" else common.python("worker.py", side)
+        super().__init__(side, command)
 
     def measure(self, op: str, rows: int, kind: str, path: Path) -> tuple[float, float] | None:
         """ns and CPU ns per operation, or None where the side does not know it."""
-        words = self.tell(op, rows, kind, path).split() if self.ready else []
-        if len(words) != 3 or words[0] == "no":
-            return None
-        ns, cpu, n = map(int, words)
-        return ns / n, cpu / n
-
-    def end(self) -> None:
-        try:
-            self.process.communicate(timeout=20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-
-
-def _command(side: str, build: Path) -> list[str]:
-    if side == "ets":
-        return erlang(build, "main")
-    return common.python("worker.py", side)
-
-
-def erlang(build: Path, *words: str) -> list[str]:
-    """The command that runs ets_bench:<first word>(<the others>): one scheduler, which sleeps while it is idle."""
-    function, *rest = words
-    call = f"ets_bench:{function}({','.join(rest)})."
-    return ["erl", "+S", "1:1", "+sbwt", "none", "-noshell", "-pa", str(build), "-eval", call]
-
-
-def compile_ets(build: Path) -> str:
-    """Compile ets_bench.erl; the reason if that cannot be done, else empty."""
-    if not shutil.which("erlc"):
-        return "Erlang (erlc) is not installed"
-    done = subprocess.run(
-        ["erlc", "-o", str(build), str(common.HERE / "ets_bench.erl")], capture_output=True, text=True
-    )
-    return done.stdout.strip()
-
-
-def otp_version() -> str:
-    if not shutil.which("erl"):
-        return "-"
-    text = 'io:format("~s, ~s", [erlang:system_info(otp_release), erlang:system_info(emu_flavor)]), halt().'
-    return subprocess.run(["erl", "-noshell", "-eval", text], capture_output=True, text=True).stdout.strip()
+        told = self.figures(op, rows, kind, path)
+        return (told[0] / told[2], told[1] / told[2]) if told is not None else None
 
 
 def write_orders(directory: Path, rows: int) -> list[Path]:
@@ -154,10 +95,10 @@ def _round(workers: list[Worker], rows: int, kind: str, orders: list[Path], roun
 def run(quick: bool = False) -> common.Result:
     """Measure all sides; the section is `inprocess`."""
     packages = ["cachetools", "cachebox", "cereggii", "sortedcontainers"]
-    result = common.Result("inprocess", common.head(peers=common.versions(packages), otp=otp_version()))
+    result = common.Result("inprocess", common.head(peers=common.versions(packages), otp=common.otp_version()))
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        why = compile_ets(scratch)
+        why = common.compile_erlang("ets_bench", scratch)
         if why:
             result.absent("ets", why)
         workers = [Worker(side, scratch) for side in SIDES if side != "ets" or not why]

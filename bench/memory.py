@@ -13,7 +13,6 @@ Rows: `int`: (integer, integer); `str`: (16 characters, 16 characters).
 from __future__ import annotations
 
 import gc
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import common
-import inprocess
 
 STEP = 250_000
 FULL, QUICK = 4_000_000, 1_000_000
@@ -83,16 +81,16 @@ def child(side: str, kind: str, rows: int) -> None:
 
 def run(quick: bool = False) -> common.Result:
     """Bytes per row over the number of rows; the section is `memory`."""
-    result = common.Result("memory", common.head(otp=inprocess.otp_version()))
+    result = common.Result("memory", common.head(otp=common.otp_version()))
     rows = QUICK if quick else FULL
     with tempfile.TemporaryDirectory() as name:
-        why = inprocess.compile_ets(Path(name)) if shutil.which("erlc") else "Erlang (erlc) is not installed"
+        why = common.compile_erlang("ets_bench", Path(name))
         if why:
             result.absent("ets", why)
         for side in ("dict", "tsunami", *(() if why else ("ets",))):
             for kind in ("int", "str"):
                 if side == "ets":
-                    answer = common.ask(inprocess.erlang(Path(name), "memory", kind, str(rows), str(STEP)))
+                    answer = common.ask(common.erlang(Path(name), f"ets_bench:memory({kind},{rows},{STEP})"))
                 else:
                     answer = common.ask(common.python("memory.py", side, kind, rows))
                 tell(result, side, kind, answer)

@@ -12,8 +12,6 @@ import tempfile
 from pathlib import Path
 
 import common
-from inprocess import otp_version
-from queries import Worker, compile_erlang, erlang
 
 MIXES = {
     "insert 50, delete 50": "insert:50,delete:50",
@@ -28,15 +26,15 @@ RANGE_MIXES = list(MIXES)[3:]
 def run(quick: bool = False) -> common.Result:
     """The section is `mixes`: operations per second."""
     gil = "off" if not getattr(sys, "_is_gil_enabled", lambda: True)() else "on"
-    result = common.Result("mixes", common.head(otp=otp_version(), gil=gil))
+    result = common.Result("mixes", common.head(otp=common.otp_version(), gil=gil))
     with tempfile.TemporaryDirectory() as name:
-        why = compile_erlang("ets_queries", Path(name))
+        why = common.compile_erlang("ets_queries", Path(name))
         if why:
             result.absent("ets", why)
         commands = {"tsunami": common.python("mixes_worker.py")}
         if not why:
-            commands = {"ets": erlang(Path(name), "ets_queries:mixes()", 2), **commands}
-        workers = [Worker(side, command, core=-1) for side, command in commands.items()]
+            commands = {"ets": common.erlang(Path(name), "ets_queries:mixes()", 2), **commands}
+        workers = [common.Worker(side, command, core=-1) for side, command in commands.items()]
         try:
             for type in ("set", "ordered_set"):
                 for mix in MIXES:
@@ -49,11 +47,13 @@ def run(quick: bool = False) -> common.Result:
     return result
 
 
-def _point(workers: list[Worker], type: str, mix: str, threads: int, seconds: float, result: common.Result) -> None:
+def _point(
+    workers: list[common.Worker], type: str, mix: str, threads: int, seconds: float, result: common.Result
+) -> None:
     best: dict[str, float] = {}
     for _ in range(2):
         for worker in workers:
-            told = worker.tell(type, threads, seconds, MIXES[mix])
+            told = worker.figures(type, threads, seconds, MIXES[mix])
             if told is not None:
                 best[worker.side] = max(best.get(worker.side, 0.0), told[0] / told[1] * 1e9)
     for side, rate in best.items():

@@ -8,14 +8,14 @@ both cores: one thread runs a query over all rows again and again, another does 
 
 from __future__ import annotations
 
-import subprocess
+import os
+import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
 import common
-from inprocess import otp_version
 
 SIDES = ["ets", "sortedcontainers", "tuples", "tsunami"]
 OPS = [
@@ -24,87 +24,54 @@ OPS = [
 ]  # fmt: skip
 ROWS = 1_000_000
 WAIT_ROWS = 5_000_000
-WAITS = ["select_count", "select_tenth", "select_count_ordered", "select_tenth_ordered"]
-
-
-class Worker:
-    """The driver's end of one side's process."""
-
-    def __init__(self, side: str, command: list[str], core: int = common.SUBJECT) -> None:
-        self.side = side
-        self.process = common.start(command, core, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.ready = self.line() == "ready"
-
-    def line(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
-
-    def tell(self, *words: object) -> list[int] | None:
-        """Three figures, or None where the side does not know the operation, or has died."""
-        assert self.process.stdin is not None
-        try:
-            print(*words, file=self.process.stdin, flush=True)
-            answer = self.line().split()
-        except BrokenPipeError:
-            answer = []
-        self.ready = self.ready and bool(answer)
-        return list(map(int, answer)) if answer and answer[0] != "no" else None
-
-    def end(self) -> None:
-        try:
-            self.process.communicate(timeout=20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-
-
-def compile_erlang(name: str, build: Path) -> str:
-    """Compile a module of this directory; the reason if that cannot be done, else empty."""
-    try:
-        done = subprocess.run(["erlc", "-o", build, common.HERE / f"{name}.erl"], capture_output=True, text=True)
-    except OSError:
-        return "Erlang (erlc) is not installed"
-    return done.stdout.strip()
-
-
-def erlang(build: Path, call: str, schedulers: int = 1) -> list[str]:
-    many = f"{schedulers}:{schedulers}"
-    return ["erl", "+S", many, "+sbwt", "none", "-noshell", "-pa", str(build), "-eval", f"{call}."]
+# What a thread that does lookups is measured beside. The first three are no queries: they tell what the machine and
+# CPython make a thread wait for themselves.
+CONTROLS = ["nothing", "busy_process", "busy_thread"]
+WAITS = [*CONTROLS, "select_count", "select_tenth", "select_count_ordered", "select_tenth_ordered"]
+FREE_THREADED = os.environ.get("TSUNAMI_FREE_THREADED")  # a Python without GIL that has this tsunami, to measure waits
 
 
 def run(quick: bool = False) -> common.Result:
     """Sections `queries` (ns), `memory` (bytes a row) and `waits` (ms)."""
-    result = common.Result("queries", common.head(peers=common.versions(["sortedcontainers"]), otp=otp_version()))
+    result = common.Result(
+        "queries", common.head(peers=common.versions(["sortedcontainers"]), otp=common.otp_version())
+    )
     rows, rounds = (100_000, 2) if quick else (ROWS, 5)
     with tempfile.TemporaryDirectory() as name:
-        why = compile_erlang("ets_queries", Path(name))
+        why = common.compile_erlang("ets_queries", Path(name))
         if why:
             result.absent("ets", why)
         commands = {s: common.python("queries_worker.py", s) for s in SIDES if s != "ets"}
         if not why:
-            commands["ets"] = erlang(Path(name), "ets_queries:queries()")
-        workers = [Worker(side, commands[side]) for side in SIDES if side in commands]
+            commands["ets"] = common.erlang(Path(name), "ets_queries:queries()")
+        workers = [common.Worker(side, commands[side]) for side in SIDES if side in commands]
         try:
             measure(workers, rows, rounds, result)
         finally:
             for worker in workers:
                 worker.end()
-    for what in WAITS:
-        told = common.ask(common.python("waits_worker.py", what, rows if quick else WAIT_ROWS), core=-1)
-        if "error" in told:
-            result.absent(what, told["error"])
-        else:
-            result.add("waits", query=what, rows=rows if quick else WAIT_ROWS, **told)
+    for python in [sys.executable, *([FREE_THREADED] if FREE_THREADED else [])]:
+        for what in WAITS:
+            wait(python, what, rows if quick else WAIT_ROWS, result)
     return result
 
 
-def measure(workers: list[Worker], rows: int, rounds: int, result: common.Result) -> None:
+def wait(python: str, what: str, rows: int, result: common.Result) -> None:
+    told = common.ask([python, *common.python("waits_worker.py", what, rows)[1:]], core=-1)
+    if "error" in told:
+        result.absent(what, told["error"])
+    else:
+        result.add("waits", query=what, rows=rows, **told)
+
+
+def measure(workers: list[common.Worker], rows: int, rounds: int, result: common.Result) -> None:
     series: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
     for worker in workers:
-        worker.tell("fill", rows)
+        worker.figures("fill", rows)
     for op in OPS:
         for _ in range(rounds):
             for worker in filter(lambda w: w.ready, workers):
-                if (told := worker.tell(op, rows)) is not None:
+                if (told := worker.figures(op, rows)) is not None:
                     series[op, worker.side].append((told[0] / told[2], told[1] / told[2]))
     for (op, side), runs in series.items():
         times = [ns for ns, _ in runs]
@@ -113,6 +80,6 @@ def measure(workers: list[Worker], rows: int, rounds: int, result: common.Result
             rounds=len(runs),
         )  # fmt: skip
     for worker in filter(lambda w: w.ready and w.side in ("ets", "tsunami"), workers):
-        told = worker.tell("memory", rows)
+        told = worker.figures("memory", rows)
         if told is not None:
             result.add("memory", rows=rows, side=worker.side, told_per_row=told[0] / told[2])

@@ -25,9 +25,21 @@ class Target:
     note: Callable[[Results], str] = lambda _: ""
 
 
-def ns(results: Results, side: str, op: str, rows: int, keys: str) -> float | None:
-    part = results.get("inprocess")
-    return part and part.value("inprocess", "ns", side=side, op=op, rows=rows, keys=keys)
+Figure = Callable[[Results], float | None]
+
+
+def ns(side: str, op: str, rows: int, keys: str) -> Figure:
+    """Of the part `inprocess`."""
+    return lambda r: _part(r, "inprocess", "inprocess", "ns", side=side, op=op, rows=rows, keys=keys)
+
+
+def query_ns(side: str, op: str) -> Figure:
+    """Of the part `queries`."""
+    return lambda r: _part(r, "queries", "queries", "ns", side=side, op=op)
+
+
+def over(ours: Figure, theirs: Figure) -> Figure:
+    return lambda r: ratio(ours(r), theirs(r))
 
 
 def ratio(a: float | None, b: float | None) -> float | None:
@@ -37,21 +49,16 @@ def ratio(a: float | None, b: float | None) -> float | None:
 LARGE, SMALL = 1_000_000, 20_000
 
 
-def against(op: str, side: str, rows: int, keys: str, their_op: str | None = None) -> Callable[[Results], float | None]:
-    """Ours over theirs, the same operation."""
-    return lambda r: ratio(ns(r, "tsunami", op, rows, keys), ns(r, side, their_op or op, rows, keys))
-
-
-def own(op: str, base: str, rows: int, keys: str) -> Callable[[Results], float | None]:
-    return lambda r: ratio(ns(r, "tsunami", op, rows, keys), ns(r, "tsunami", base, rows, keys))
-
-
-def figures(a: str, b: str, op: str, rows: int, keys: str, base: str | None = None) -> Callable[[Results], str]:
+def figures(ours: Figure, theirs: Figure, digits: int = 0) -> Callable[[Results], str]:
     def note(r: Results) -> str:
-        x, y = ns(r, a, op, rows, keys), ns(r, b, base or op, rows, keys)
-        return f"{x:.0f} / {y:.0f} ns" if x is not None and y is not None else ""
+        x, y = ours(r), theirs(r)
+        return f"{x:.{digits}f} / {y:.{digits}f} ns" if x is not None and y is not None else ""
 
     return note
+
+
+def compared(what: str, ours: Figure, theirs: Figure, bound: float, digits: int = 0) -> Target:
+    return Target(what, over(ours, theirs), bound, note=figures(ours, theirs, digits))
 
 
 def _inprocess() -> list[Target]:
@@ -66,19 +73,18 @@ def _inprocess() -> list[Target]:
             ("update_counter, 1M, against with lock: d[k] += 1", "update_counter", "dict+lock", LARGE, 0.5),
             ("update_counter, 20k, against with lock: d[k] += 1", "update_counter", "dict+lock", SMALL, 0.5),
         ):
-            note = figures("tsunami", side, op, rows, keys)
-            found.append(Target(f"{what} ({keys})", against(op, side, rows, keys), bound, note=note))
+            ours = ns("tsunami", op, rows, keys)
+            found.append(compared(f"{what} ({keys})", ours, ns(side, op, rows, keys), bound))
         for rows, size in ((LARGE, "1M"), (SMALL, "20k")):
             for what, op, base, bound in (
                 ("a miss against a hit", "miss", "lookup", 1.0),
                 ("batches of 100 keys against single lookups", "batch", "lookup", 0.6),
             ):
-                note = figures("tsunami", "tsunami", op, rows, keys, base)
-                found.append(Target(f"{what}, {size} ({keys})", own(op, base, rows, keys), bound, note=note))
+                ours, theirs = (ns("tsunami", x, rows, keys) for x in (op, base))
+                found.append(compared(f"{what}, {size} ({keys})", ours, theirs, bound))
             for op in ("lookup", "miss", "insert", "replace", "update_counter", "delete"):
-                note = figures("tsunami", "ets", op, rows, keys)
-                what = f"{op} against ETS, {size} ({keys})"
-                found.append(Target(what, against(op, "ets", rows, keys), 0.9, note=note))
+                ours, theirs = (ns(side, op, rows, keys) for side in ("tsunami", "ets"))
+                found.append(compared(f"{op} against ETS, {size} ({keys})", ours, theirs, 0.9))
     return found
 
 
@@ -161,33 +167,28 @@ def ticker(r: Results) -> float | None:
     return _part(r, "latency", "ticker", "p99_ms", loop="native", load="pipeline_64")
 
 
-def query_ns(results: Results, side: str, op: str) -> float | None:
-    part = results.get("queries")
-    return part and part.value("queries", "ns", side=side, op=op)
+def longest_wait(gil: str) -> Figure:
+    def measured(r: Results) -> float | None:
+        rows = r["queries"].rows("waits", gil=gil) if "queries" in r else []
+        queries = [float(x["max_ms"]) for x in rows if x["query"].startswith("select")]
+        return max(queries) if queries else None
+
+    return measured
 
 
-def query(op: str, side: str, their_op: str | None = None) -> Callable[[Results], float | None]:
-    """Ours over theirs, of the part `queries`."""
-    return lambda r: ratio(query_ns(r, "tsunami", op), query_ns(r, side, their_op or op))
+def control_note(gil: str) -> Callable[[Results], str]:
+    """The same thread's longest wait where there is no query."""
 
-
-def _query_note(op: str, side: str, their_op: str | None) -> Callable[[Results], str]:
     def note(r: Results) -> str:
-        ours, theirs = query_ns(r, "tsunami", op), query_ns(r, side, their_op or op)
-        return f"{ours:.1f} / {theirs:.1f} ns" if ours is not None and theirs is not None else ""
+        rows = r["queries"].rows("waits", gil=gil, query="busy_process") if "queries" in r else []
+        return f"beside a busy process without a query {rows[0]['max_ms']} ms" if rows else ""
 
     return note
 
 
-def longest_wait(r: Results) -> float | None:
-    part = r.get("queries")
-    rows = part.rows("waits") if part else []
-    return max(float(x["max_ms"]) for x in rows) if rows else None
-
-
 def _queries() -> list[Target]:
     found = [
-        Target(f"{what}, 1M", query(op, side, their_op), bound, note=_query_note(op, side, their_op))
+        compared(f"{what}, 1M", query_ns("tsunami", op), query_ns(side, their_op or op), bound, digits=1)
         for what, op, side, their_op, bound in (
             ("ordered lookup, random keys, against ETS", "lookup", "ets", None, 0.75),
             ("ordered insert, random order, against ETS", "insert_random", "ets", None, 1.3),
@@ -209,8 +210,12 @@ def _queries() -> list[Target]:
         "bytes per (int, int) row, ordered_set, 1M, told",
         lambda r: _part(r, "queries", "memory", "told_per_row", side="tsunami"), 56, unit="",
     )  # fmt: skip
-    waits = Target("other threads' longest wait beside a query of 5M rows, ms", longest_wait, 5.0, unit="")
-    return [*found, told, waits]
+    waits = [
+        Target(f"other threads' longest wait beside a query of 5M rows{how}, ms", longest_wait(gil), 5.0, unit="",
+               note=control_note(gil))
+        for gil, how in (("on", ""), ("off", ", without the GIL"))
+    ]  # fmt: skip
+    return [*found, told, *waits]
 
 
 TARGETS = [

@@ -2,16 +2,22 @@
 
 The lookups go to the table that is searched, each noted with its time; those of 2 s without a query are told beside
 those of at least 3 s (and three queries) with it. ms. Rows that a query has found are dropped a thousand at a time,
-between queries.
+between queries. Instead of a query: `nothing`, a process that computes (`busy_process`), a thread that computes in
+Python (`busy_thread`): what a thread waits there is no doing of a table's.
+
+max_held_ms is the longest wait less what the kernel says the thread was ready meanwhile and had no processor: time it
+slept, for the GIL or at a lock.
 """
 
 from __future__ import annotations
 
 import array
+import multiprocessing
 import random
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import tsunami
 
@@ -24,19 +30,43 @@ def filled(type: str, rows: int) -> tsunami.Table:
     return table
 
 
-def note(table: tsunami.Table, rows: int, stop: threading.Event, found: array.array[float]) -> None:
+LONG = 0.001  # s; of a wait that is looked into
+
+
+def ready_without_processor() -> float:
+    """Seconds that this thread has been so, all in all; 0 where the kernel does not say."""
+    try:
+        with open(f"/proc/self/task/{threading.get_native_id()}/schedstat") as file:
+            return int(file.read().split()[1]) / 1e9
+    except OSError:
+        return 0.0
+
+
+def note(
+    table: tsunami.Table, rows: int, stop: threading.Event, found: array.array[float], held: array.array[float]
+) -> None:
     lookup, clock, key = table.lookup, time.perf_counter, 1
+    before = ready_without_processor()
     while not stop.is_set():
         key = (key * 48271 + 11) % rows
         t0 = clock()
         lookup(key)
-        found.append(clock() - t0)
+        took = clock() - t0
+        found.append(took)
+        if took > LONG:
+            after = ready_without_processor()
+            held.append(max(0.0, took - (after - before)))
+            before = after
+        elif len(found) % 64 == 0:
+            before = ready_without_processor()
 
 
-def timed(table: tsunami.Table, rows: int, work: threading.Thread | None, seconds: float) -> list[float]:
+def timed(
+    table: tsunami.Table, rows: int, work: threading.Thread | None, seconds: float, held: array.array[float]
+) -> list[float]:
     found = array.array("d")  # a list of millions would hold the collector up, and it everybody else
     stop = threading.Event()
-    noter = threading.Thread(target=note, args=(table, rows, stop, found))
+    noter = threading.Thread(target=note, args=(table, rows, stop, found, held))
     noter.start()
     if work is not None:
         work.start()
@@ -48,30 +78,57 @@ def timed(table: tsunami.Table, rows: int, work: threading.Thread | None, second
     return sorted(found)
 
 
+def compute() -> None:
+    for _ in range(10_000):
+        pass
+
+
+def compute_forever() -> None:
+    while True:
+        compute()
+
+
+def work_of(what: str, table: tsunami.Table, rows: int) -> Callable[[], object]:
+    """What the other thread does again and again."""
+    if what in ("nothing", "busy_process"):
+        return lambda: time.sleep(0.1)
+    if what == "busy_thread":
+        return compute
+    least = rows // 2 if "count" in what else rows - rows // 10 - 1
+    run = table.select_count if "count" in what else table.select
+    return lambda: run(f"{{_, V}} when V > {least}")
+
+
 def main() -> None:
     what, rows = sys.argv[1], int(sys.argv[2])
     table = filled("ordered_set" if what.endswith("ordered") else "set", rows)
-    least = rows // 2 if "count" in what else rows - rows // 10 - 1
-    run = table.select_count if "count" in what else table.select
-    times: list[float] = []
+    work, times, held = work_of(what, table, rows), array.array("d"), array.array("d", [0.0])
 
-    def queries() -> None:
+    def others() -> None:
         until = time.perf_counter() + 3
         while time.perf_counter() < until or len(times) < 3:
             t0 = time.perf_counter()
-            found = run(f"{{_, V}} when V > {least}")
+            found = work()
             times.append(time.perf_counter() - t0)
             while isinstance(found, list) and found:  # dropped at once they would hold the others up, not the query
                 del found[-1000:]
                 time.sleep(0)
 
-    alone = timed(table, rows, None, 2.0)
-    beside = timed(table, rows, threading.Thread(target=queries), 3.0)
+    alone = timed(table, rows, None, 2.0, array.array("d"))
+    other = multiprocessing.get_context("spawn").Process(target=compute_forever) if what == "busy_process" else None
+    if other is not None:
+        other.start()
+        time.sleep(1)
+    try:
+        beside = timed(table, rows, threading.Thread(target=others), 3.0, held)
+    finally:
+        if other is not None:
+            other.kill()
     gil = "off" if not getattr(sys, "_is_gil_enabled", lambda: True)() else "on"
     print(
-        f"gil={gil} query_ms={min(times) * 1e3:.0f} lookups={len(beside)} alone_max_ms={alone[-1] * 1e3:.3f} "
+        f"gil={gil} once_ms={min(times) * 1e3:.0f} lookups={len(beside)} alone_max_ms={alone[-1] * 1e3:.3f} "
         f"p99_ms={beside[int(len(beside) * 0.99)] * 1e3:.3f} p9999_ms={beside[int(len(beside) * 0.9999)] * 1e3:.3f} "
-        f"max_ms={beside[-1] * 1e3:.3f}"
+        f"max_ms={beside[-1] * 1e3:.3f} max_held_ms={max(held) * 1e3:.3f}"
     )
 
 
