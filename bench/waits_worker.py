@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import array
 import multiprocessing
+import os
 import random
 import sys
 import threading
@@ -33,20 +34,29 @@ def filled(type: str, rows: int) -> tsunami.Table:
 LONG = 0.001  # s; of a wait that is looked into
 
 
-def ready_without_processor() -> float:
-    """Seconds that this thread has been so, all in all; 0 where the kernel does not say."""
-    try:
-        with open(f"/proc/self/task/{threading.get_native_id()}/schedstat") as file:
-            return int(file.read().split()[1]) / 1e9
-    except OSError:
-        return 0.0
+class Accounts:
+    """What the kernel says of the thread that makes this."""
+
+    def __init__(self) -> None:
+        try:
+            self.file = os.open(f"/proc/self/task/{threading.get_native_id()}/schedstat", os.O_RDONLY)
+        except OSError:
+            self.file = -1
+
+    def ready(self) -> float:
+        """Seconds that it was ready and had no processor, all in all; 0 where the kernel does not say."""
+        return int(os.pread(self.file, 64, 0).split()[1]) / 1e9 if self.file >= 0 else 0.0
+
+    def close(self) -> None:
+        if self.file >= 0:
+            os.close(self.file)
 
 
 def note(
     table: tsunami.Table, rows: int, stop: threading.Event, found: array.array[float], held: array.array[float]
 ) -> None:
-    lookup, clock, key = table.lookup, time.perf_counter, 1
-    before = ready_without_processor()
+    lookup, clock, key, accounts = table.lookup, time.perf_counter, 1, Accounts()
+    before = accounts.ready()
     while not stop.is_set():
         key = (key * 48271 + 11) % rows
         t0 = clock()
@@ -54,11 +64,12 @@ def note(
         took = clock() - t0
         found.append(took)
         if took > LONG:
-            after = ready_without_processor()
+            after = accounts.ready()
             held.append(max(0.0, took - (after - before)))
             before = after
         elif len(found) % 64 == 0:
-            before = ready_without_processor()
+            before = accounts.ready()
+    accounts.close()
 
 
 def timed(

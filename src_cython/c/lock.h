@@ -137,9 +137,9 @@ static inline void ts_lock_release(ts_lock_t *lock) {
 }
 
 /* Let the lock go in the middle of work in pieces, which will take it again at once. Somebody who sleeps at it needs some
-   microseconds to wake up, on a virtual processor that was halted a hundred, and would find it taken again: a hundred
-   times in a row, for the pieces are all as long. So if there is one, wait until it has the lock: first awake, then, for
-   some milliseconds at most, asleep, which leaves the processor to whom we wait for. */
+   microseconds to wake up, and would find it taken again, every time; and one whom the scheduler lets wait for a
+   processor loses it to a hundred pieces in a row. So if there is one, wait until it has the lock: first awake, then, for
+   two milliseconds at most, asleep, which leaves a processor to others. */
 static inline void ts_lock_yield(ts_lock_t *lock) {
     if (!ts_lock_leave(lock)) return;
     ts_wake(&lock->word, 1);
@@ -151,7 +151,7 @@ static inline void ts_lock_yield(ts_lock_t *lock) {
         sched_yield();
     }
     struct timespec pause = {0, 50000};
-    for (int i = 0; i < 40 && __atomic_load_n(&lock->word, __ATOMIC_RELAXED) == TS_FREE; i++) nanosleep(&pause, NULL);
+    for (int i = 0; i < 20 && __atomic_load_n(&lock->word, __ATOMIC_RELAXED) == TS_FREE; i++) nanosleep(&pause, NULL);
 }
 
 /* ---- the gate's owner */

@@ -709,7 +709,7 @@ cdef class Table:
 
     cdef int empty_trash(self) except -1:
         """Drop the objects that no row holds any more. Finalizers run here: no lock is held."""
-        cdef uint32_t slot
+        cdef uint32_t slot = 0
         cdef object last
         while flag_load(&self.t.objects.trash_len) != 0 and object_discard(&self.t.objects, &slot):
             with cython.critical_section(self):
