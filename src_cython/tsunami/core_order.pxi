@@ -150,8 +150,8 @@ cdef list walk_list(Table table, _Span span):
 @cython.final
 @cython.no_gc_clear         # its rows need their table to the end
 cdef class _Piece:
-    """Rows of a walk that were copied out and wait to be made tuples, one at a time: what is dropped before the next one
-    is made costs hardly any memory, and no more than the walk's own caches."""
+    """Rows of a walk that were copied out and wait to be made tuples, one at a time: one that is dropped before the
+    next is made leaves its memory to that, which is still in the cache."""
     cdef Table table
     cdef rows_t rows
 

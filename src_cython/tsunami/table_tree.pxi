@@ -2,8 +2,9 @@
 #
 # The tree (wavl.pxi) knows rows and forms of keys; here it gets a lock, the memory of its rows, and a table's rules.
 # Two keys are one key if their forms are equal, that is by value: 1 and 1.0, (1, 2) and (1.0, 2). So a form is made of
-# every key before the lock is taken, and under the lock nothing is asked of a key but bytes. The key that is *stored*
-# is the one that came with the row: inserting replaces it, updating keeps it.
+# every key before the lock is taken (but that of a small one by next, which seldom needs it), and under the lock
+# nothing is asked of a key but bytes. The key that is *stored* is the one that came with the row: inserting replaces
+# it, updating keeps it.
 #
 # Not here: deadlines (a row with one is ST_TABLE_TYPE), graves (next() needs no trace of a deleted key), positions of
 # hashes (sweep).
@@ -377,16 +378,24 @@ cdef inline bint grove_stands(const table_t* t, const grove_t* g, const probe_t*
         return c == start.cell
     return term_equal(start.cell, start.base, c, <const char*>row)
 
-cdef uint32_t grove_step(table_t* t, grove_t* g, const probe_t* start, const form_t* form, int dir) noexcept nogil:
+cdef inline bint form_is_cheap(cell_t c) noexcept nogil:
+    """Its form takes no memory, and hardly longer than the lock: so it may be made where it turns out to be needed."""
+    return cell_is_int(c) or (c & 0xF) == LOW_INLINE
+
+cdef uint32_t grove_step(table_t* t, grove_t* g, const probe_t* start, formed_t* key, int dir) noexcept nogil:
     """The node next to a key in a direction, or 0."""
-    if not grove_stands(t, g, start, dir):
-        g.way_open = False
-        g.way_node = tree_seek_key(&g.tree, form, dir)
-    else:
-        if not g.way_open:
-            walk_from(&g.tree, &g.way, form, dir, False)
-            g.way_open = True
+    cdef bint stands = grove_stands(t, g, start, dir)
+    if stands and g.way_open:
         g.way_node = walk_step(&g.way)
+        return g.way_node
+    if form_is_cheap(start.cell):
+        form_open(key, start.cell, start.base)
+    if stands:
+        walk_from(&g.tree, &g.way, &key.form, dir, False)
+        g.way_node = walk_step(&g.way)
+    else:
+        g.way_node = tree_seek_key(&g.tree, &key.form, dir)
+    g.way_open = stands
     g.way_dir = dir
     g.way_moves = g.tree.moves
     return g.way_node
@@ -396,11 +405,12 @@ cdef int ordered_seek(table_t* t, const probe_t* start, int dir, row_sink_t sink
     is no step, as in ETS: ST_BADARG."""
     cdef stripe_t* s = ordered_stripe(t)
     cdef formed_t key
+    cdef bint formed = start != NULL and not form_is_cheap(start.cell)
     cdef uint32_t node = 0
     cdef int st = ST_OK
     if start != NULL and start.cell == cell_atom(ATOM_END_OF_TABLE):
         return ST_BADARG
-    if start != NULL:
+    if formed:
         st = form_open(&key, start.cell, start.base)
     if st == ST_OK:
         ts_lock_acquire(&s.lock)
@@ -408,7 +418,7 @@ cdef int ordered_seek(table_t* t, const probe_t* start, int dir, row_sink_t sink
             st = ST_GONE
         else:
             if s.grove != NULL and start != NULL:
-                node = grove_step(t, s.grove, start, &key.form, dir)
+                node = grove_step(t, s.grove, start, &key, dir)
             elif s.grove != NULL:
                 node = tree_seek(&s.grove.tree, NULL, dir, False)      # from the end behind, all keys are ahead
             if node == 0:
@@ -416,7 +426,7 @@ cdef int ordered_seek(table_t* t, const probe_t* start, int dir, row_sink_t sink
             else:
                 sink(ctx, node_row(&s.grove.tree, node))
         ts_lock_release(&s.lock)
-    if start != NULL:
+    if formed:
         form_close(&key)
     return st
 

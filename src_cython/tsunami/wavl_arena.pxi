@@ -15,8 +15,8 @@
 #    starts small and doubles; the chunks behind it come whole).
 # 3. Nodes given back are linked through link[0]; `spare` counts them.
 # 4. spent is what the arena holds, to the byte.
-# 5. Each state of each tree of the arena has a number of its own, `moves`. (A copied tree_t is the same state, and one of
-#    the two is given up or emptied.)
+# 5. Each state of each tree of the arena has a number of its own, `moves`. (A copied tree_t is the same state, and one
+#    of the two is given up or emptied.)
 #
 # Not here: locks. The caller holds the one of the tree.
 
