@@ -29,6 +29,7 @@ from typing import Final, TypeVar
 
 from tsunami import _wire, keyspace
 from tsunami_server import commands, systemd  # noqa: F401  commands fills the registry
+from tsunami_server.blocking import Blocking
 from tsunami_server.commands import acl
 from tsunami_server.commands.clients import describe
 from tsunami_server.config import Config, ConfigError
@@ -40,6 +41,7 @@ from tsunami_server.notifications import Notifications
 from tsunami_server.pubsub import Messages
 from tsunami_server.session import Session
 from tsunami_server.shared import Shared
+from tsunami_server.signals import Signals
 from tsunami_server.tls import make_context
 from tsunami_server.tracking import Tracking
 from tsunami_server.transport import Client, NativeTransport, StreamTransport, TlsTransport, is_loopback
@@ -87,10 +89,13 @@ class App:
         """With a selector: the app serves through it, in the loop that runs on it."""
         self.config = config
         self.plane = selector.plane if selector is not None else new_plane()
-        self.shared = Shared()
+        self.shared = Shared(Signals(self.plane))
         self.shared.messages = Messages(self.plane, self.deliver)
         self.shared.notifications = Notifications(self.shared.messages)
         self.shared.tracking = Tracking(self.shared.messages, self.shared.sessions, self._watch_key, self._soon)
+        self.shared.blocking = Blocking(self.shared)
+        self.shared.signals.listeners.append(lambda _, key: self.shared.tracking.touched(key))
+        self.shared.signals.flush_listeners.append(self.shared.tracking.flushed)
         self.hears_of_expiry = False
         self.memory = Memory(self.plane)
         self.users = Users()
@@ -293,6 +298,10 @@ class App:
         if client is not None:
             client.end()
 
+    def is_abandoned(self, session: Session, /) -> bool:
+        client = self.clients.get(session.id)
+        return client is None or client.is_abandoned()
+
     def send_to(self, session: Session, /) -> None:
         client = self.clients.get(session.id)
         if client is not None:
@@ -300,7 +309,7 @@ class App:
 
     def _evicted(self, db: int, key: bytes) -> None:
         """A key had to make room: whoever listens hears of it."""
-        self.shared.tracking.touched(key)
+        self.shared.signals.touched(db, key)
         self.shared.notifications.notify("e", "evicted", key, db)
 
     def _took(self, event: str, seconds: float) -> None:
@@ -372,7 +381,7 @@ class App:
         self.expired_keys += erased
         self.expire_late_ms = max(self.expire_late_ms, late_ms)
         for db, key in keys or ():
-            self.shared.tracking.touched(key)
+            self.shared.signals.touched(db, key)
             self.shared.notifications.notify("x", "expired", key, db)
 
     def _watch_key(self, key: bytes, on: bool) -> None:
@@ -460,6 +469,7 @@ class App:
         self.shared.rates_now(tuple(counters[name] for name in ("commands", "bytes_in", "bytes_out")), self.now_ms())
         now_ms, timeout_ms = self.now_ms(), self.config.integer("timeout") * 1000
         limits = {name: self.config.output_limit(name)[1:] for name in ("normal", "pubsub")}
+        self.shared.blocking.end_abandoned()
         for client in list(self.clients.values()):
             soft, seconds = limits[client.session.client_class]
             if (

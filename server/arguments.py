@@ -9,6 +9,7 @@ integer, so that what INCR accepts is what GET shows.
 import math
 import re
 from fractions import Fraction
+from math import ceil
 
 from tsunami_server.command import CommandError
 
@@ -69,6 +70,21 @@ def timeout_ms(data: bytes) -> int:
     if value < 0:
         raise CommandError("ERR timeout is negative")
     return value
+
+
+def timeout_s(data: bytes) -> float:
+    """The time that a blocking command waits, in seconds, to the ms (upwards); 0: for ever."""
+    try:
+        ms = ceil(long_double(data) * 1000)
+    except Infinite:
+        ms = INT64_MIN if data.startswith(b"-") else INT64_MAX
+    except CommandError:
+        raise CommandError("ERR timeout is not a float or out of range") from None
+    if ms < 0:
+        raise CommandError("ERR timeout is negative")
+    if ms >= INT64_MAX // 2:
+        raise CommandError("ERR timeout is out of range")
+    return ms / 1000
 
 
 def expiry_ms(data: bytes, unit: int, now_ms: int, relative: bool, name: str) -> int:

@@ -27,6 +27,7 @@ TITLES = {
     "generic": "Keyspace: keys",
     "pubsub": "Messages",
     "scripting": "Scripts",
+    "transactions": "Transactions",
     "connection": "Connections",
     "server": "Server",
 }

@@ -26,7 +26,7 @@ from typing import Final, Protocol, TypeVar
 
 from tsunami import Table, _core, keyspace
 from tsunami_server.command import registry
-from tsunami_server.keyspace import View, atomically, bytes_of_key
+from tsunami_server.keyspace import View, bytes_of_key
 
 OUT_OF_MEMORY: Final = "OOM command not allowed when used memory > 'maxmemory'."
 POOL: Final = 16
@@ -262,12 +262,11 @@ class Memory:
 
 
 def erase(table: Table, key: bytes) -> bool:
-    """Delete a key as a command would; False if it is not there."""
-
-    def step(view: View) -> bool:
+    """Delete a key as a command would; False if it is not there. Whoever calls this tells of it."""
+    while True:
+        view = View(table)
         if not view.exists(key):
             return False
         view.erase(key)
-        return True
-
-    return atomically(table, step)
+        if view.commit():
+            return True

@@ -14,15 +14,16 @@ What must stay true:
 1. A function that only reads one key needs no commit; one that reads several gets one (without it MGET could see half
    of an MSET).
 2. A read after a write in the same view sees what was there before it: commands read first and write then.
-3. Values are bytes. What a Python program put there as text comes out as UTF-8, an int as its decimal text, a float as
+3. Every key that was written or erased is told to Signals once it is done, and only then.
+4. Values are bytes. What a Python program put there as text comes out as UTF-8, an int as its decimal text, a float as
    `repr` has it; any other term is a value of the wrong type. Keys that are no binaries are invisible to Redis's
    commands.
 """
 
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from tsunami import Row, Table, _core
+from tsunami import Row, Table, _core, keyspace
 from tsunami.literal import int_text
 from tsunami_server.command import CommandError
 
@@ -31,13 +32,30 @@ T = TypeVar("T")
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
 
 
+class Changes(Protocol):
+    """Hears of every key that was written or erased: signals.Signals."""
+
+    def touched(self, db: int, key: bytes, /) -> None: ...
+
+
+class Client(Protocol):
+    """For whom a step is carried out: session.Session."""
+
+    @property
+    def table(self) -> Table: ...
+    @property
+    def changes(self) -> Changes: ...
+
+
 class View:
     """One attempt at an atomic step over keyspaces. `table` is the database that the session has selected."""
 
-    __slots__ = ("_erases", "_puts", "_reads", "_touched", "table")
+    __slots__ = ("_changes", "_erases", "_puts", "_reads", "_touched", "table")
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, changes: Changes | None = None) -> None:
+        """`changes` hears of what is written; only who reads may leave it out."""
         self.table = table
+        self._changes = changes
         self._reads: dict[tuple[int, bytes], tuple[Table, bytes, Row | None, int | None]] = {}
         self._puts: dict[tuple[int, bytes], tuple[Table, Row, int | None]] = {}
         self._erases: dict[tuple[int, bytes], tuple[Table, bytes]] = {}
@@ -99,19 +117,43 @@ class View:
     def commit(self) -> bool:
         """Make it so. False: something that was read has changed; nothing was written."""
         if not self._puts and not self._erases and len(self._reads) <= 1:
-            return True
-        return _core.commit(list(self._reads.values()), list(self._puts.values()), list(self._erases.values()))
+            done = True
+        else:
+            done = _core.commit(list(self._reads.values()), list(self._puts.values()), list(self._erases.values()))
+        if done and self._changes is not None:
+            self._tell(self._changes)
+        return done
+
+    def _tell(self, changes: Changes) -> None:
+        for table, key in self._touched:
+            changes.touched(db_of(table), key)
+        for (_, key), put in self._puts.items():
+            changes.touched(db_of(put[0]), key)
+        for at, (table, key) in self._erases.items():
+            if at not in self._reads or self._reads[at][2] is not None:  # what was not there has not changed
+                changes.touched(db_of(table), key)
 
 
-def atomically(table: Table, step: Callable[[View], T]) -> T:
+def atomically(client: Client, step: Callable[[View], T]) -> T:
     """Run `step` until what it read still holds when what it wrote is stored. Each failure means that somebody else got
     on.
     """
+    table, changes = client.table, client.changes
     while True:
-        view = View(table)
+        view = View(table, changes)
         result = step(view)
         if view.commit():
             return result
+
+
+_NUMBERS: dict[int, int] = {}  # of the databases, by the identity of their tables, which live as long as the process
+
+
+def db_of(table: Table) -> int:
+    """The number of a database."""
+    if not _NUMBERS:
+        _NUMBERS.update((id(keyspace(db)), db) for db in range(16))
+    return _NUMBERS[id(table)]
 
 
 # ---- rows as Redis sees them

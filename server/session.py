@@ -35,12 +35,15 @@ from typing import Literal, Protocol, TypeVar
 
 import tsunami
 from tsunami import Table, _core, _wire, keyspace
+from tsunami_server.blocking import NOT_YET, Attempt
 from tsunami_server.command import Command, CommandError, Reply, printable, registry, wrong_number
 from tsunami_server.eviction import Memory
 from tsunami_server.observe import monitor_line, spread_at, without_passwords
 from tsunami_server.pubsub import Subscriptions
 from tsunami_server.rules import Denied, Kind
 from tsunami_server.shared import Shared
+from tsunami_server.signals import Place as KeyPlace
+from tsunami_server.signals import Read, Signals
 from tsunami_server.terms import reply_of
 from tsunami_server.tracking import Options
 from tsunami_server.users import Context, Reason, User, Users
@@ -68,6 +71,8 @@ CHANGED_RIGHT: dict[Kind, str] = {
     "channel": "no permission to access one of the channels used as arguments to the command",
 }
 NO_AUTH = "NOAUTH Authentication required."
+QUEUED = _wire.Simple("QUEUED")
+NOT_QUEUED = frozenset(("exec", "discard", "multi", "watch", "quit", "reset"))  # what a transaction does at once
 NOT_IN_MULTI = "ERR Command not allowed inside a transaction"
 BUSY = "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
 NOT_IN_SCRIPT = "ERR This Redis command is not allowed from script"
@@ -144,6 +149,7 @@ class Host(Protocol):
     def now_ms(self) -> int: ...
     def now_us(self) -> int: ...
     def close_client(self, session: "Session", /) -> None: ...
+    def is_abandoned(self, session: "Session", /) -> bool: ...  # its peer has closed its side
     def deliver(self, conns: list[_wire.Conn], push: _wire.Push, /) -> None: ...  # append to all, and send
     def watch_changes(self) -> None: ...  # who wants to hear of changes has changed
     @property
@@ -177,7 +183,11 @@ class Session:
         self.closing = False  # close after the reply is written
         self.command_name = ""  # of the last cold command, as CLIENT LIST shows it
         self.may_block = True  # False inside of EXEC and scripts
+        self.serving = False  # what is being carried out has waited for a key
+        self.idle_ns = 0  # of the time that the command took: it waited
         self.in_script = False
+        self.watched: dict[KeyPlace, Read] = {}  # Signals keeps this
+        self.watch_broken = False
         self.user = app.users.default
         self._cold_for: set[str] = set()  # why all commands come here
         self.subscriptions = Subscriptions()
@@ -189,6 +199,7 @@ class Session:
         self.spell_transfer: Transfer = plain_transfer
         self._closed = app.shared.event()
         app.shared.sessions[conn.id] = self
+        conn.inner, conn.after = self.perform, self._after_exec
         self.rights_changed()
 
     # -- what handlers use
@@ -203,6 +214,11 @@ class Session:
         return keyspace(self.conn.db)
 
     @property
+    def changes(self) -> Signals:
+        """Who is to hear of the keys that this connection changes."""
+        return self.app.shared.signals
+
+    @property
     def holder(self) -> tsunami.Session:
         """Who this connection is to the tables. Made when it is first asked for."""
         if self._holder is None:
@@ -210,6 +226,11 @@ class Session:
             self.conn.session = holder.id
             self.app.shared.holders[holder.id] = self
             holder.on_transfer = lambda _: self.app.transferred(self)
+        return self._holder
+
+    @property
+    def current_holder(self) -> tsunami.Session | None:
+        """The same, None as long as it is nobody."""
         return self._holder
 
     def setting(self, name: str) -> int:
@@ -305,6 +326,17 @@ class Session:
             for push in told:
                 self.conn.push(push)
 
+    def block_on(self, keys: list[bytes], attempt: Attempt, timeout_s: float, empty: Reply) -> Reply | Awaitable[Reply]:
+        """The reply of `attempt`; while it answers NOT_YET, wait until one of the keys is touched, and try again.
+
+        `empty` is the reply when `timeout_s` (0: never) are over, and where nothing may wait. What `attempt` raises
+        becomes the reply.
+        """
+        reply = attempt()
+        if reply is not NOT_YET:
+            return reply
+        return self.app.shared.blocking.block(self, keys, attempt, timeout_s, empty) if self.may_block else empty
+
     # -- dispatch
 
     def execute(self, argv: list[bytes]) -> Reply | Awaitable[Reply]:
@@ -314,12 +346,12 @@ class Session:
         try:
             command = registry.find(argv)
         except CommandError as error:
-            return self._refused(None, str(error))
+            return self._not_queued(None, self._refused(None, str(error)))
         self.command_name = command.name
         objection = self.objection(command, argv)
         if objection is not None:
-            return self._refused(command, objection)
-        if self.app.shared.holds(command.is_write):
+            return self._not_queued(command, self._refused(command, objection))
+        if self._is_held(command):
             return self._execute_later(command, argv)
         return self._carry_out(command, argv)
 
@@ -350,8 +382,11 @@ class Session:
             return str(wrong_number(command.name))
         if command.needs_auth and not self.conn.authenticated and self.app.users.default.needs_password:
             return NO_AUTH
+        if self.conn.multi >= 0 and "no_multi" in command.flags:
+            return NOT_IN_MULTI
+        place: Place = "multi" if self.conn.multi >= 0 else "toplevel"
         return (
-            self.forbidden(command, argv)
+            self.forbidden(command, argv, place)
             or self.out_of_memory(command)
             or self.only_subscribed(command)
             or self.too_busy(command)
@@ -398,10 +433,38 @@ class Session:
         return BUSY if self.app.shared.busy and "allow_busy" not in command.flags else None
 
     def _carry_out(self, command: Command, argv: list[bytes]) -> Reply | Awaitable[Reply]:
+        if self.conn.multi >= 0 and command.name not in NOT_QUEUED:
+            return self._queue(command)
         reply = self._call(command, argv)
         if not isinstance(reply, Awaitable):
             self._after()
         return reply
+
+    def _queue(self, command: Command) -> Reply:
+        if not self.watch_broken:  # else EXEC would never run it
+            self.conn.queue(command.is_write or "may_replicate" in command.flags)
+        return QUEUED
+
+    def _not_queued(self, command: Command | None, error: _wire.Error) -> _wire.Error:
+        """In a transaction a command that is refused makes EXEC refuse as well; EXEC itself ends it."""
+        if command is None or command.name != "exec":
+            self.conn.spoiled = self.conn.multi >= 0
+            return error
+        self.discard()
+        return _wire.Error(f"EXECABORT Transaction discarded because of: {error.text.removeprefix('ERR ')}")
+
+    def discard(self) -> None:
+        """There is no transaction any more, and nothing is watched."""
+        self.conn.forget()
+        self.changes.unwatch(self)
+
+    def _is_held(self, command: Command) -> bool:
+        """Does CLIENT PAUSE hold it back? EXEC writes if anything that is queued does."""
+        shared = self.app.shared
+        if shared.paused is None:
+            return False
+        writes = command.is_write or "may_replicate" in command.flags
+        return shared.holds(writes or (command.name == "exec" and self.conn.multi_writes))
 
     def _before(self, command: Command, argv: list[bytes]) -> None:
         """What somebody wants to know before a command runs: of what is due, of what is read, and what is not there."""
@@ -423,6 +486,12 @@ class Session:
 
     def _after(self) -> None:
         """A command has ended, with all that stood inside of it: serve whoever waited for what it has changed."""
+        self.app.shared.signals.after_command()
+
+    def _after_exec(self) -> None:
+        """EXEC has run natively, with some of its commands here."""
+        self._after()
+        self.replied()
 
     def _at_once(self, command: Command, later: Coroutine[object, None, Reply]) -> Reply:
         """The reply of what would be awaited elsewhere: since may_block is False there is nothing to wait for."""
@@ -447,9 +516,12 @@ class Session:
 
     def closed(self) -> None:
         """The connection has ended: undo what was only for its time."""
+        self.app.shared.blocking.forget(self)
         self.stop_listening()
         self.end_holder()
         self.monitor(False)
+        self.discard()
+        self.conn.inner = self.conn.after = None
         self.app.shared.sessions.pop(self.conn.id, None)
         self._closed.set()
 
@@ -496,7 +568,7 @@ class Session:
         shared = self.app.shared
         shared.blocked += 1
         try:
-            while shared.holds(command.is_write):
+            while self._is_held(command):
                 await shared.wait_unpaused()
         finally:
             shared.blocked -= 1
@@ -543,9 +615,10 @@ class Session:
         try:
             reply = await later
         except Exception as error:
-            reply = self._fail(command, argv, start, error)
+            reply = self._fail(command, argv, start + self.idle_ns, error)
         else:
-            self._count(command, argv, start)
+            self._count(command, argv, start + self.idle_ns)
+        self.idle_ns = 0
         if self.may_block:  # else it stands inside of another command, which is not over
             self._after()
         return reply
@@ -602,7 +675,7 @@ class Session:
         """SLOWLOG and LATENCY. AUTH and HELLO are not for the log, nor is any other password."""
         app = self.app
         threshold = self.setting("slowlog-log-slower-than")
-        if 0 <= threshold <= usec and command.needs_auth:
+        if 0 <= threshold <= usec and command.needs_auth and "skip_slowlog" not in command.flags:
             app.shared.note_slow(
                 without_passwords(command, argv), usec, app.now_ms(), self, self.setting("slowlog-max-len")
             )

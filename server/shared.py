@@ -23,10 +23,12 @@ from tsunami_server.values.timed import TimedFields
 if TYPE_CHECKING:
     import tsunami
     from tsunami import _wire
+    from tsunami_server.blocking import Blocking
     from tsunami_server.notifications import Notifications
     from tsunami_server.pubsub import Messages
     from tsunami_server.scripting.scripts import Scripts
     from tsunami_server.session import Session
+    from tsunami_server.signals import Signals
     from tsunami_server.tracking import Tracking
 
 PauseMode = Literal["write", "all"]
@@ -63,9 +65,11 @@ class SlowEntry:
 
 @dataclass(slots=True)
 class Shared:
+    signals: "Signals"
     sessions: "dict[int, Session]" = field(default_factory=dict)
     holders: "dict[int, Session]" = field(default_factory=dict)  # those that are somebody to the tables, by that id
     identities: "dict[bytes, Session]" = field(default_factory=dict)  # those that said ETS.HELLO, by what they said
+    blocking: "Blocking" = field(init=False)
     messages: "Messages" = field(init=False)  # these three are the app's to make: they send
     notifications: "Notifications" = field(init=False)
     tracking: "Tracking" = field(init=False)
@@ -80,7 +84,7 @@ class Shared:
     latency: dict[str, deque[tuple[int, int]]] = field(default_factory=dict)
     paused: PauseMode | None = None
     pause_until_ms: int = 0
-    blocked: int = 0
+    blocked: int = 0  # clients that wait, for keys or for the end of a pause
     monitors: "dict[int, Session]" = field(default_factory=dict)  # those that said MONITOR
     timed: TimedFields = field(default_factory=TimedFields)  # hashes with fields that expire
     scripts: "Scripts | None" = None  # made when the first script is asked for

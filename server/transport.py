@@ -28,6 +28,7 @@ import errno
 import fcntl
 import logging
 import os
+import select
 import socket
 import ssl
 import termios
@@ -50,6 +51,7 @@ HANDSHAKE_S: Final = 10.0  # in which a client must have done its part of TLS's 
 GREETINGS: Final = 1024  # handshakes at the same time
 READ_BYTES: Final = 64 * 1024
 WRITE_BYTES: Final = 256 * 1024  # given to asyncio's transports at once
+PEER_ENDED: Final = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 PLATFORM_KEEPALIVE: Final = getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", None))
 
 
@@ -95,6 +97,14 @@ class Client:
     def quiet(self) -> bool:
         """All that has arrived is answered, and the answers are sent."""
         return self.task is None and self.conn.hungry and self.unsent() == 0 and unread(self.fd) == 0
+
+    def is_abandoned(self) -> bool:
+        """Has the peer closed its side? While a command is awaited nothing is read, so that nobody else would tell."""
+        if self.fd < 0 or self.ended:
+            return True
+        look = select.poll()
+        look.register(self.fd, PEER_ENDED)
+        return bool(look.poll(0))
 
     def unsent(self) -> int:
         return self.conn.output_size()

@@ -4,7 +4,7 @@ Import from `tsunami_server`, not from here.
 """
 
 import selectors
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final, Self, final
 
 from _typeshed import FileDescriptorLike
@@ -75,7 +75,6 @@ class Plane:
     soft_output: int              # above it a connection's commands wait
     hard_output: int              # above it the connection is closed (0: never)
     hard_messages: int            # the same for those that have subscribed to channels
-    writes_cold: bool             # every command that writes goes to Python
     reads_cold: bool              # every command that only reads goes to Python
     soft_query: int               # while output stands above soft_output, so much input is still received
     auth_required: bool           # new connections start unauthenticated
@@ -83,6 +82,11 @@ class Plane:
     hold_all: bool                # CLIENT PAUSE ALL / MONITOR: every command goes cold
     monitored: bool               # MONITOR: all commands are cold
     spreads: bool                 # count how often hot commands took how long
+    writes_cold: bool             # commands that write to a keyspace go cold: somebody wants to hear of all of them
+    # those that write this key do, until it has been dropped as often as added
+    def interest_add(self, key: bytes, /) -> None: ...
+    def interest_drop(self, key: bytes, /) -> None: ...         # KeyError
+    def interest_count(self) -> int: ...
     slow_us: int                  # SLOWLOG threshold for hot commands; -1: none
     def set_small(self, **limits: int) -> None: ...
     def disable(self, name: str) -> None: ...       # this command is always cold; KeyError if it is not hot
@@ -145,6 +149,22 @@ class Conn:
     def write(self, reply: object, /) -> None: ...              # encode in this connection's RESP version and append
     def push(self, reply: Push, resp: int = 0, /) -> None: ...   # resp 0: the connection's
     def done(self) -> None: ...                                 # the cold command is answered; go on behind it
+    # -- transactions. Hot commands are queued and run without Python as long as nothing stands against it
+    inner: Callable[[list[bytes]], object] | None               # carries out a cold command of EXEC: argv -> reply
+    after: Callable[[], object] | None                          # called when such an EXEC has ended without Python
+    watching: bool                                              # EXEC always comes to Python
+    spoiled: bool                                               # a command was refused: EXEC comes to Python
+    @property
+    def multi(self) -> int: ...                                 # commands queued; -1: no transaction
+    @property
+    def multi_size(self) -> int: ...                            # bytes of the queue
+    @property
+    def multi_writes(self) -> bool: ...                         # a command that writes is queued
+    def begin(self) -> None: ...                                # MULTI
+    def queue(self, writes: bool, /) -> None: ...               # the command that stands first
+    def queued(self) -> list[list[bytes]]: ...
+    def forget(self) -> None: ...                               # DISCARD
+    def exec(self) -> None: ...                                 # run all, write the array of the replies
     def close(self) -> None: ...                                # read nothing more; CLOSING once the output is sent
     def deafen(self) -> None: ...                               # nobody will read the replies
     def take_output(self, limit: int = ..., /) -> bytes: ...

@@ -34,6 +34,7 @@ from tsunami_server.commands import (
     sort,
     strings,
     tracking,
+    transactions,
     zsets,
     zsets_algebra,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "sort",
     "strings",
     "tracking",
+    "transactions",
     "zsets",
     "zsets_algebra",
 ]

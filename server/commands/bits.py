@@ -40,17 +40,19 @@ def setbit(session: Session, args: list[bytes]) -> Reply:
     if bit not in (0, 1):
         raise CommandError(BAD_BIT)
 
-    def step(view: View) -> int:
+    def step(view: View) -> tuple[int, bool]:
         old = view.get(key) or b""
         at, mask = offset >> 3, 0x80 >> (offset & 7)
         value = bytearray(old.ljust(at + 1, b"\0"))
         value[at] = value[at] | mask if bit else value[at] & ~mask
-        view.put(key, bytes(value), view.deadline(key))
-        return bit_of(old, offset)
+        if value != old:
+            view.put(key, bytes(value), view.deadline(key))
+        return bit_of(old, offset), value != old
 
-    old = atomically(session.table, step)
-    session.notify("$", "setbit", key)
-    return old
+    bit_before, changed = atomically(session, step)
+    if changed:
+        session.notify("$", "setbit", key)
+    return bit_before
 
 
 @command(

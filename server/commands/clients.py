@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Literal, cast
 
 from tsunami._wire import OK, Verbatim
-from tsunami_server.arguments import SYNTAX, int64, timeout_ms
+from tsunami_server.arguments import SYNTAX, int64, integer, timeout_ms
 from tsunami_server.command import HELP, CommandError, Reply, add_help, command, container, printable
 from tsunami_server.commands.connection import check_name
 from tsunami_server.session import NO_REPLY, Session
@@ -36,6 +36,9 @@ def describe(session: Session) -> str:
     flags += "U" if session.unix else ""
     flags += "e" if session.no_evict else ""
     flags += "T" if session.no_touch else ""
+    flags += "b" if session.app.shared.blocking.is_blocked(session) else ""
+    flags += "x" if conn.multi >= 0 else ""
+    flags += "d" if session.watch_broken else ""
     flags += "c" if session.closing else ""
     fields = {
         "id": session.id,
@@ -50,17 +53,17 @@ def describe(session: Session) -> str:
         "sub": len(session.subscriptions.channel),
         "psub": len(session.subscriptions.pattern),
         "ssub": len(session.subscriptions.shard),
-        "multi": -1,
+        "multi": conn.multi,
         "qbuf": conn.query_size(),
         "qbuf-free": 0,
         "argv-mem": 0,
-        "multi-mem": 0,
+        "multi-mem": conn.multi_size,
         "rbs": 0,
         "rbp": 0,
         "obl": 0,
         "oll": 0,
         "omem": conn.output_size(),
-        "tot-mem": conn.query_size() + conn.output_size(),
+        "tot-mem": conn.query_size() + conn.output_size() + conn.multi_size,
         "events": "r",
         "cmd": last_command(session),
         "user": printable(session.user.name),
@@ -68,7 +71,7 @@ def describe(session: Session) -> str:
         "resp": conn.resp,
         "lib-name": session.lib_name.decode(),
         "lib-ver": session.lib_ver.decode(),
-        "watch": 0,
+        "watch": len(session.watched),
     }
     return " ".join(f"{name}={value}" for name, value in fields.items())
 
@@ -317,13 +320,15 @@ def client_kill(session: Session, args: list[bytes]) -> Reply:
 
 
 @command("CLIENT UNBLOCK client-id timeout_error=[TIMEOUT | ERROR]", ADMIN, group="connection", since="5.0.0",
-         summary="Wake a connection that waits in a blocking command; there are none.")  # fmt: skip
+         summary="Wake a connection that waits in a blocking command.")  # fmt: skip
 def client_unblock(session: Session, args: list[bytes]) -> Reply:
-    if int64(args[0]) is None:
-        raise CommandError("ERR value is not an integer or out of range")
+    number = integer(args[0])
     if len(args) > 2 or (len(args) == 2 and args[1].upper() not in (b"TIMEOUT", b"ERROR")):
         raise CommandError("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
-    return 0
+    shared = session.app.shared
+    other = shared.sessions.get(number)
+    error = len(args) == 2 and args[1].upper() == b"ERROR"
+    return int(other is not None and shared.blocking.unblock(other, error))
 
 
 add_help("CLIENT", group="connection", since="5.0.0", summary=HELP)

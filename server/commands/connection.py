@@ -46,6 +46,7 @@ def quit_(session: Session, args: list[bytes]) -> Reply:
 @command("RESET", "noscript loading stale fast no_auth allow_busy", group="connection", since="6.2.0",
          summary="Put the connection back to how it was when it was made.")  # fmt: skip
 def reset(session: Session, args: list[bytes]) -> Reply:
+    session.discard()
     conn = session.conn
     conn.db, conn.resp, conn.replies = 0, 2, 1
     session.log_out()

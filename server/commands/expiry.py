@@ -56,7 +56,7 @@ def expire_at(session: Session, args: list[bytes], name: str, unit: int, relativ
             view.keep_until(key, deadline)
         return 1
 
-    done = atomically(session.table, step)
+    done = atomically(session, step)
     if done:
         session.notify("g", "del" if deadline <= now_ms else "expire", key)
     return done
@@ -111,7 +111,7 @@ def persist(session: Session, args: list[bytes]) -> Reply:
         view.keep_until(args[0], None)
         return 1
 
-    done = atomically(session.table, step)
+    done = atomically(session, step)
     if done:
         session.notify("g", "persist", args[0])
     return done

@@ -110,7 +110,7 @@ def clients(session: Session) -> Lines:
         "tracking_clients": shared.tracking.clients,
         "pubsub_clients": shared.messages.clients,
         "clients_in_timeout_table": 0,
-        "total_blocking_keys": 0,
+        "total_blocking_keys": shared.blocking.keys,
         "total_blocking_keys_on_nokey": 0,
     }
 

@@ -34,7 +34,7 @@ def delete_all(session: Session, keys: list[bytes]) -> int:
             view.erase(key)
         return there
 
-    there = atomically(session.table, step)
+    there = atomically(session, step)
     for key in there:
         session.notify("g", "del", key)
     return len(there)
@@ -59,7 +59,7 @@ def unlink(session: Session, args: list[bytes]) -> Reply:
 
 
 def count_existing(session: Session, keys: list[bytes]) -> int:
-    return atomically(session.table, lambda view: sum([view.exists(key) for key in keys]))
+    return atomically(session, lambda view: sum([view.exists(key) for key in keys]))
 
 
 @command(
@@ -117,7 +117,7 @@ def rename_step(view: View, source: bytes, target: bytes, *, only_new: bool) -> 
     summary="Give a key another name, and what expiry it has; the key of that name is replaced.",
 )  # fmt: skip
 def rename(session: Session, args: list[bytes]) -> Reply:
-    atomically(session.table, lambda view: rename_step(view, args[0], args[1], only_new=False))
+    atomically(session, lambda view: rename_step(view, args[0], args[1], only_new=False))
     note_fields(session, args[1], session.conn.db)
     tell_renamed(session, args)
     return OK
@@ -135,7 +135,7 @@ def tell_renamed(session: Session, args: list[bytes]) -> None:
     summary="Give a key another name if no key has it.",
 )  # fmt: skip
 def renamenx(session: Session, args: list[bytes]) -> Reply:
-    done = atomically(session.table, lambda view: rename_step(view, args[0], args[1], only_new=True))
+    done = atomically(session, lambda view: rename_step(view, args[0], args[1], only_new=True))
     if done:
         note_fields(session, args[1], session.conn.db)
         tell_renamed(session, args)
@@ -174,7 +174,7 @@ def copy(session: Session, args: list[bytes]) -> Reply:
     if db == session.conn.db and source == target:
         raise CommandError(SAME_OBJECT)
     home = keyspace(db)
-    done = atomically(session.table, lambda view: copy_step(view, source, target, home, replace=replace, move=False))
+    done = atomically(session, lambda view: copy_step(view, source, target, home, replace=replace, move=False))
     if done:
         note_fields(session, target, db)
         session.notify("n", "new", target, db)
@@ -191,7 +191,7 @@ def move(session: Session, args: list[bytes]) -> Reply:
     if db == session.conn.db:
         raise CommandError(SAME_OBJECT)
     home = keyspace(db)
-    done = atomically(session.table, lambda view: copy_step(view, args[0], args[0], home, replace=False, move=True))
+    done = atomically(session, lambda view: copy_step(view, args[0], args[0], home, replace=False, move=True))
     if done:
         note_fields(session, args[0], db)
         session.notify("n", "new", args[0], db)
@@ -282,6 +282,7 @@ def check_flush_options(args: list[bytes]) -> None:
 )  # fmt: skip
 def flushdb(session: Session, args: list[bytes]) -> Reply:
     check_flush_options(args)
+    session.changes.flushing([session.conn.db])
     session.table.delete_all_objects()
     return OK
 
@@ -293,6 +294,7 @@ def flushdb(session: Session, args: list[bytes]) -> Reply:
 )  # fmt: skip
 def flushall(session: Session, args: list[bytes]) -> Reply:
     check_flush_options(args)
+    session.changes.flushing(range(databases(session)))
     for db in range(databases(session)):
         keyspace(db).delete_all_objects()
     return OK
@@ -311,6 +313,7 @@ def swapdb(session: Session, args: list[bytes]) -> Reply:
     if not (0 <= first < databases(session) and 0 <= second < databases(session)):
         raise CommandError("ERR DB index is out of range")
     if first != second:
+        session.changes.swapping(first, second)
         _core.swap(keyspace(first), keyspace(second))
         session.app.shared.timed.swapped(first, second)
     return OK

@@ -6,6 +6,7 @@ import tsunami
 from tsunami import _core
 from tsunami._wire import OK, Simple, Verbatim
 from tsunami_server.arguments import NOT_FLOAT, SYNTAX, int64, integer, timeout_ms
+from tsunami_server.blocking import NOT_YET
 from tsunami_server.command import HELP, CommandError, Reply, add_help, command, container
 from tsunami_server.commands.connection import REDIS_VERSION
 from tsunami_server.keyspace import View, as_text
@@ -33,19 +34,7 @@ def time_(session: Session, args: list[bytes]) -> Reply:
          tips="request_policy:all_shards response_policy:agg_min")  # fmt: skip
 def wait(session: Session, args: list[bytes]) -> Reply:
     replicas, limit_ms = integer(args[0]), timeout_ms(args[1])
-    return 0 if replicas <= 0 or not session.may_block else wait_in_vain(session, limit_ms)
-
-
-async def wait_in_vain(session: Session, limit_ms: int) -> int:
-    session.app.shared.blocked += 1
-    try:
-        if limit_ms:
-            await session.app.shared.sleep(limit_ms / 1000)
-        else:
-            await session.wait_closed()
-    finally:
-        session.app.shared.blocked -= 1
-    return 0
+    return 0 if replicas <= 0 else session.block_on([], lambda: NOT_YET, limit_ms / 1000, 0)
 
 
 @command(

@@ -125,7 +125,7 @@ def set_(session: Session, args: list[bytes]) -> Reply:
             put_until(view, now_ms, key, value, deadline)
         return old if options.get else OK
 
-    reply = atomically(session.table, step)
+    reply = atomically(session, step)
     if stored:
         tell_set(session, key, deadline, now_ms)
     return reply
@@ -150,7 +150,7 @@ def setnx(session: Session, args: list[bytes]) -> Reply:
 def set_with_expiry(session: Session, args: list[bytes], unit: int, name: str) -> Reply:
     now_ms = session.app.now_ms()
     deadline = expiry_ms(args[1], unit, now_ms, True, name)
-    atomically(session.table, lambda view: put_until(view, now_ms, args[0], args[2], deadline))
+    atomically(session, lambda view: put_until(view, now_ms, args[0], args[2], deadline))
     tell_set(session, args[0], deadline, now_ms)
     return OK
 
@@ -183,7 +183,7 @@ def mset(session: Session, args: list[bytes]) -> Reply:
         for key, value in pairs:
             view.put(key, value)
 
-    atomically(session.table, step)
+    atomically(session, step)
     for key, _ in pairs:
         session.notify("$", "set", key)
     return OK
@@ -213,7 +213,7 @@ def set_all_if_none(session: Session, pairs: list[tuple[bytes, bytes]]) -> Reply
             view.put(key, value)
         return 1
 
-    done = atomically(session.table, step)
+    done = atomically(session, step)
     for key, _ in pairs if done else ():
         session.notify("$", "set", key)
     return done
@@ -249,7 +249,7 @@ def mget(session: Session, args: list[bytes]) -> Reply:
         except CommandError:
             return None
 
-    values = atomically(session.table, lambda view: [value(view, key) for key in args])
+    values = atomically(session, lambda view: [value(view, key) for key in args])
     missed = values.count(None)
     counted(session, len(values) - missed, missed)
     return values
@@ -265,7 +265,7 @@ def getset(session: Session, args: list[bytes]) -> Reply:
         view.put(args[0], args[1])
         return old
 
-    old = atomically(session.table, step)
+    old = atomically(session, step)
     session.notify("$", "set", args[0])
     return old
 
@@ -281,7 +281,7 @@ def getdel(session: Session, args: list[bytes]) -> Reply:
             view.erase(args[0])
         return old
 
-    old = atomically(session.table, step)
+    old = atomically(session, step)
     if old is not None:
         session.notify("g", "del", args[0])
     return old
@@ -318,7 +318,7 @@ def getex(session: Session, args: list[bytes]) -> Reply:
             view.keep_until(key, deadline)
         return value
 
-    value = atomically(session.table, step)
+    value = atomically(session, step)
     if event:
         session.notify("g", event, key)
     return value
@@ -379,7 +379,7 @@ def add(session: Session, key: bytes, increment: int) -> int:
         view.put(key, b"%d" % total, view.deadline(key))
         return total
 
-    total = atomically(session.table, step)
+    total = atomically(session, step)
     session.notify("$", "incrby", key)
     return total
 
@@ -397,7 +397,7 @@ def incrbyfloat(session: Session, args: list[bytes]) -> Reply:
         view.put(key, total, view.deadline(key))
         return total
 
-    total = atomically(session.table, step)
+    total = atomically(session, step)
     session.notify("$", "incrbyfloat", key)
     return total
 
@@ -439,7 +439,7 @@ def append(session: Session, args: list[bytes]) -> Reply:
         view.put(args[0], whole, view.deadline(args[0]))
         return len(whole)
 
-    length = atomically(session.table, step)
+    length = atomically(session, step)
     session.notify("$", "append", args[0])
     return length
 
@@ -502,7 +502,7 @@ def setrange(session: Session, args: list[bytes]) -> Reply:
         view.put(key, whole, view.deadline(key))
         return len(whole)
 
-    length = atomically(session.table, step)
+    length = atomically(session, step)
     if part:
         session.notify("$", "setrange", key)
     return length

@@ -34,7 +34,7 @@ class Step(View):
 
     def __init__(self, session: "Session", *keys: bytes, table: Table | None = None) -> None:
         """`table`: whose keys they are, if not the selected database's. Without keys: all of its keys."""
-        super().__init__(session.table)
+        super().__init__(session.table, session.changes)
         self._session = session
         self._gate = _core.hold(self.table if table is None else table, *keys)
         self._opened: dict[tuple[int, bytes], tuple[Value, Table, bytes, int | None, object]] = {}

@@ -190,6 +190,11 @@ cdef size_t table_expire(
     table_t* t, uint64_t now, size_t budget, uint64_t* lateness, row_sink_t sink, void* ctx
 ) noexcept nogil
 
+# The gate: between enter and drop other threads wait at the stripes of these tables. Pairs nest. table: ST_NO_MEMORY.
+cdef void gate_enter() noexcept nogil
+cdef int gate_table(table_t* t) noexcept nogil
+cdef void gate_drop() noexcept nogil
+
 # Named tables. find returns a retained table or NULL; every find needs its release.
 cdef table_t* table_find(const char* name, size_t n) noexcept nogil
 # The same by number. Numbers are never used again: known is also that of a table that has been deleted.

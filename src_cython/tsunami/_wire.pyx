@@ -12,6 +12,7 @@ cimport cython  # no-cython-lint
 
 include "resp.pxi"         # requests out of bytes, replies into bytes
 include "channels.pxi"     # who listens to which channel
+include "interest.pxi"     # keys whose changes somebody wants to hear of
 include "hot.pxi"          # what hot commands are run with, how they are found, rows as replies
 include "hot_keys.pxi"     # strings, counters, deadlines
 include "hot_values.pxi"   # hashes, sets, sorted sets, lists
@@ -28,3 +29,4 @@ hot_register_values()
 hot_register_tables()
 hot_register_call()
 hot_register_messages()
+hot_register_multi()

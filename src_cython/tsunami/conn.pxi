@@ -21,6 +21,8 @@
 # 3. Output that is unsent: out.data[sent..len).
 # 4. A connection whose peer is gone is deaf: it has no output. What had arrived before is carried out all the same.
 
+include "conn_multi.pxi"    # transactions
+
 cdef extern from *:
     """
     #include <time.h>
@@ -85,6 +87,9 @@ cdef struct conn_t:
     bint subscribed             # to channels: RESP2 allows few commands then, and output has limits of its own
     bint tracked                # what it reads is noted: Python does that
     bint overrun                # it was closed because it had too much unread output
+    bint watching               # it watches keys: EXEC is Python's
+    multi_t multi
+    void* owner                 # the Conn
     bint closing
     bint cold                   # a cold command stands first
     bint borrowed               # input.data is the plane's
@@ -239,7 +244,9 @@ cdef inline bint conn_hot(conn_t* c, run_t* r) noexcept nogil:
     h = &hot_commands[index]
     if ts_unlikely(p.reads_cold) and not h.writes:
         return False
-    if q.argc < h.least or q.argc > h.most or (h.writes and (p.hold_writes or p.writes_cold)):
+    if q.argc < h.least or q.argc > h.most or (h.writes and p.hold_writes):
+        return False
+    if h.writes and ts_unlikely(p.writes_cold or p.interest.len != 0) and hot_is_heard(p, h, q):
         return False
     r.odd = False
     if ts_unlikely(q.argc > LONG_ARGS):
@@ -257,6 +264,22 @@ cdef inline bint conn_hot(conn_t* c, run_t* r) noexcept nogil:
     p.tally[index] += 1
     c.last_hot = index
     return True
+
+cdef bint hot_is_heard(const plane_t* p, const hot_t* h, const input_t* q) noexcept nogil:
+    """Does somebody want to hear of what this command writes?"""
+    cdef probe_t key
+    cdef size_t i = 1
+    cdef size_t step = 2 if h.writes == W_PAIRS else 1
+    cdef size_t end = 2 if h.writes == W_KEY else q.argc
+    if h.writes == W_NOTHING or h.writes > W_PAIRS:
+        return False
+    if p.writes_cold:
+        return True
+    while i < end:
+        if probe_binary(&key, input_arg(q, i), q.args[i].len) != ST_OK or interest_has(&p.interest, key.hash):
+            return True
+        i += step
+    return False
 
 cdef inline void conn_mute(conn_t* c, out_t* o, size_t before) noexcept nogil:
     """What has just been written, from `before` on, is a reply: take it back if CLIENT REPLY says so."""
@@ -276,6 +299,8 @@ cdef inline void conn_runs(conn_t* c, run_t* r, input_t* q, out_t* o) noexcept n
     r.session = c.session
     r.self_row = c.self_row
     r.resp = c.resp
+    r.multi = &c.multi
+    r.inside = 0
     r.named = NULL
 
 cdef inline void scratch_trim(buf_t* b) noexcept nogil:
@@ -365,21 +390,22 @@ cdef int conn_run(conn_t* c, out_t* o, uint64_t until) noexcept nogil:
             if st != P_MORE:
                 conn_refuse(c, o, st)
                 state = S_CLOSING
-            elif input_size(&c.input) > c.plane.max_query:
+            elif input_size(&c.input) + c.multi.requests.len > c.plane.max_query:
                 c.closing = True
                 state = S_CLOSING
             break
         before = o.len
-        if only_cold or not conn_hot(c, &r):
+        if only_cold or not (conn_queued(c, &r) if ts_unlikely(c.multi.on) else conn_hot(c, &r)):
             c.cold = True
             state = S_COLD
             break
         conn_mute(c, o, before)
-        n += 1
-        if (n % CLOCK_EVERY == 0 or c.input.argc > LONG_ARGS) and ts_now_ns() >= until:
+        n += 1 + r.inside
+        if (n % CLOCK_EVERY == 0 or c.input.argc > LONG_ARGS or r.inside) and ts_now_ns() >= until:
             input_drop(&c.input)
             state = S_BUDGET
             break
+        r.inside = 0
         input_drop(&c.input)
     c.db = r.db_index
     c.hungry = state == S_NEED_DATA
@@ -440,6 +466,7 @@ cdef class Plane:
         call_close(&self.p.call)
         for i in range(HOT_MAX):
             free(self.p.spread[i])
+        interest_close(&self.p.interest)
         free(self.p.shared_in)
         free(self.p.shared_out.data)
         free(self.p.spelled.data)
@@ -494,14 +521,6 @@ cdef class Plane:
     @hard_messages.setter
     def hard_messages(self, size_t value):
         self.p.hard_messages = value
-
-    @property
-    def writes_cold(self):
-        return self.p.writes_cold
-
-    @writes_cold.setter
-    def writes_cold(self, bint value):
-        self.p.writes_cold = value
 
     @property
     def reads_cold(self):
@@ -573,6 +592,35 @@ cdef class Plane:
             self.p.denyoom[self._index(name)] = True
         self.p.evicts = evicts
         self.p.max_memory = limit
+
+    @property
+    def writes_cold(self):
+        return self.p.writes_cold
+
+    @writes_cold.setter
+    def writes_cold(self, bint value):
+        self.p.writes_cold = value
+
+    def interest_add(self, bytes key not None, /):
+        """Bring commands that write this key, in any database, to Python, until it has been dropped as often."""
+        if not interest_add(&self.p.interest, self._hash_of(key)):
+            raise MemoryError
+
+    def interest_drop(self, bytes key not None, /):
+        """Undo one interest_add. KeyError if there was none."""
+        if not interest_drop(&self.p.interest, self._hash_of(key)):
+            raise KeyError(key)
+
+    def interest_count(self):
+        """Give the number of different keys that are of interest."""
+        return self.p.interest.len
+
+    cdef uint64_t _hash_of(self, bytes key) except? 0:
+        cdef bytes padded = key + bytes(SLACK)
+        cdef probe_t probe
+        if probe_binary(&probe, PyBytes_AS_STRING(padded), <size_t>PyBytes_GET_SIZE(key)) != ST_OK:
+            raise ValueError(f"a key of {len(key)} bytes")
+        return probe.hash
 
     @property
     def slow_us(self):
@@ -781,6 +829,9 @@ cdef int fan_out(list conns, Push push) except -1:
                 out_reply(o, push, c.resp)
                 if o.failed:
                     raise MemoryError
+            if c.multi.running:
+                out_bytes(&c.multi.late, o.data, o.len)
+                continue
             conn_pack(c)
             out_bytes(&c.out, o.data, o.len)
             conn_limit(c)
@@ -807,6 +858,8 @@ cdef class Conn:
     cdef Plane plane
     cdef str cold_name
     cdef object identity_        # a Packed
+    cdef public object inner     # carries out one command of a transaction: argv -> reply
+    cdef public object after     # a transaction in which it took part has ended
 
     def __cinit__(self, Plane plane not None):
         memset(&self.c, 0, sizeof(conn_t))
@@ -814,6 +867,7 @@ cdef class Conn:
         self.plane = plane
         plane.ids += 1
         plane.p.connections += 1
+        self.c.owner = <void*>self
         self.c.plane = &plane.p
         self.c.slow = &plane.slow
         self.c.id = plane.ids
@@ -829,6 +883,7 @@ cdef class Conn:
     def __dealloc__(self):
         free(self.c.input.data)
         input_free(&self.c.input)
+        multi_forget(&self.c.multi)
         free(self.c.out.data)
 
     @property
@@ -1020,6 +1075,7 @@ cdef class Conn:
         if not input_of_argv(&q, argv):
             return None
         conn_runs(&self.c, &r, &q, &o)
+        r.multi = NULL
         try:
             with nogil:
                 hot = conn_hot(&self.c, &r)
@@ -1050,7 +1106,87 @@ cdef class Conn:
         It comes after all that has been written, and before all that will be: replies are written as a whole, and this
         runs on the same thread as they.
         """
-        self._append(reply, resp if resp else self.c.resp)
+        if resp == 0:
+            resp = self.c.resp
+        if self.c.multi.running and not self.c.closing and not self.c.deaf:
+            out_reply(&self.c.multi.late, reply, resp)      # behind the reply of EXEC
+        else:
+            self._append(reply, resp)
+
+    # -- transactions: what Python does of them
+
+    @property
+    def multi(self):
+        """The number of commands that are queued; -1: there is no transaction."""
+        return self.c.multi.count if self.c.multi.on else -1
+
+    @property
+    def multi_size(self):
+        """Bytes that the queue takes."""
+        return self.c.multi.requests.cap
+
+    @property
+    def multi_writes(self):
+        """Is a command queued that writes?"""
+        return self.c.multi.writes
+
+    @property
+    def spoiled(self):
+        """Was a command refused since MULTI?"""
+        return self.c.multi.spoiled
+
+    @spoiled.setter
+    def spoiled(self, bint value):
+        self.c.multi.spoiled = value
+
+    @property
+    def watching(self):
+        return self.c.watching
+
+    @watching.setter
+    def watching(self, bint value):
+        self.c.watching = value
+
+    def begin(self):
+        """MULTI: queue what comes."""
+        self.c.multi.on = True
+
+    def queue(self, bint writes, /):
+        """Queue the command that stands first; only if nothing was refused, since EXEC would never run it."""
+        if not self.c.cold:
+            raise RuntimeError("no command stands first")
+        if self.c.multi.spoiled:
+            return
+        if not multi_keep(&self.c.multi, &self.c.input):
+            raise MemoryError
+        self.c.multi.cold = True
+        self.c.multi.writes = self.c.multi.writes or writes
+
+    def queued(self):
+        """Give the commands that are queued."""
+        cdef input_t q
+        cdef size_t at = 0
+        cdef list found = []
+        while at < self.c.multi.requests.len:
+            at = multi_read(&self.c.multi, at, &q)
+            found.append(input_argv(&q))
+        return found
+
+    def forget(self):
+        """DISCARD: there is no transaction any more."""
+        multi_forget(&self.c.multi)
+
+    def exec(self):
+        """Run what is queued, and write the array of the replies. The transaction ends."""
+        cdef uint64_t start = ts_now_ns()
+        cdef uint64_t n = self.c.multi.count
+        conn_pack(&self.c)
+        if not conn_exec(&self.c, &self.c.out, conn_only_cold(&self.c), NULL):
+            raise MemoryError
+        if self.c.plane.touched_len:
+            plane_account(self.c.plane, ts_now_ns() - start, n)
+        conn_hush(&self.c)
+        conn_limit(&self.c)
 
     cdef int _append(self, reply, int resp) except -1:
         if self.c.closing or self.c.deaf:

@@ -60,6 +60,10 @@ cdef void gate_stripe(table_t* t, stripe_t* s) noexcept nogil:
         gated[gated_len].table = t
         gated_len += 1
 
+cdef void gate_enter() noexcept nogil:
+    """Begin to be alone; every call needs its gate_drop. Waits, without the GIL, for whoever is alone now."""
+    ts_gate_enter()
+
 cdef int gate_table(table_t* t) noexcept nogil:
     cdef size_t i, n = table_stripes(t)
     cdef int st = gate_reserve(n)

@@ -24,7 +24,7 @@ from tsunami._core cimport (
     add_float, atom_intern, body_splice, buf_reserve, collection_t, ordered_nth, ordered_rank, ordered_slice,
     piece_of_box, piece_t, table_collection, table_seek,
     atom_text, buf_append, buf_free, buf_init, buf_t, call_close, call_open, call_rest, call_run, call_t, cell_t,
-    clock_ms,
+    clock_ms, gate_drop, gate_enter, gate_table,
     kind_t, memory_used, probe_binary, probe_int, probe_t,
     row_add_binary, row_add_int, row_add_term, row_arity, row_begin, row_bytes, row_cell, row_deadline, row_edit_t,
     row_end, row_of_packed, row_sink_t,
@@ -59,6 +59,26 @@ cdef enum hot_result_t:
     H_DONE = 0                  # the reply is written
     H_COLD = 1                  # nothing has happened: Python is to answer
 
+cdef enum writes_t:             # what a hot command writes
+    W_NOTHING = 0
+    W_KEY = 1                   # the key that its first argument names
+    W_KEYS = 2                  # all arguments are keys
+    W_PAIRS = 3                 # every other argument is a key
+    W_TABLE = 4                 # a table made with ETS.NEW
+    W_OTHERS = 5                # nothing, but it reaches other connections
+
+cdef struct multi_t:
+    # A connection's transaction; see conn_multi.pxi.
+    bint on                     # between MULTI and EXEC
+    bint running                # EXEC is under way
+    bint spoiled                # a command was refused: EXEC will be
+    bint cold                   # Python has queued a command, or must look at one: EXEC is Python's
+    bint writes                 # a command that writes is queued
+    bint roams                  # a command is queued that selects another database
+    uint32_t count
+    out_t requests              # what is queued
+    out_t late                  # what was pushed while EXEC ran
+
 cdef struct plane_t:
     # -- the tables behind the databases; the Plane object keeps them alive
     table_t* dbs[DATABASES]
@@ -77,8 +97,9 @@ cdef struct plane_t:
     bint evicts
     bint denyoom[HOT_MAX]
     bint spreads                # how long commands took is counted in `spread`
-    bint writes_cold            # commands that write go to Python: somebody wants to hear of every change
     bint reads_cold             # those that only read: somebody wants to hear of what was not found
+    bint writes_cold            # commands that write to a keyspace are Python's: somebody wants to hear of all
+    interest_t interest         # those that write one of these keys
     int64_t slow_us
     small_t small
     # -- figures
@@ -120,6 +141,8 @@ cdef struct run_t:
     uint64_t session            # as whom the connection acts; 0: nobody in particular
     const uint64_t* self_row    # who that is to Erlang: a row of this one term, or NULL
     int resp
+    multi_t* multi              # of the connection; NULL: no transaction can begin here
+    uint64_t inside             # commands that the last one carried out inside of itself
     bint odd                    # a sink met what it cannot spell
     size_t count                # rows a sink has seen
     uint64_t deadline           # what sink_deadline found
@@ -137,7 +160,7 @@ cdef struct hot_t:
     hot_fn run
     uint32_t least              # arguments, the name included
     uint32_t most
-    bint writes
+    int writes                  # a writes_t
     const char* name            # lower case, as commands are named in INFO
 
 cdef hot_t hot_commands[HOT_MAX]
@@ -186,7 +209,7 @@ cdef int hot_find(const char* p, size_t n) noexcept nogil:
         at = (at + 1) % HOT_SLOTS
     return -1
 
-cdef void hot_add(const char* name, hot_fn run, uint32_t least, uint32_t most, bint writes) noexcept:
+cdef void hot_add(const char* name, hot_fn run, uint32_t least, uint32_t most, int writes) noexcept:
     """Enter a command; called once for each when the module is made. `most` 0: any number."""
     global hot_len
     cdef hot_t* h = &hot_commands[hot_len]
@@ -406,7 +429,23 @@ cdef int hot_select(run_t* r) noexcept nogil:
     out_bytes(r.out, b"+OK\r\n", 5)
     return H_DONE
 
+# ---- transactions: what is queued, and EXEC, are the connection's (conn_multi.pxi)
+
+cdef int hot_multi(run_t* r) noexcept nogil:
+    if r.multi == NULL or r.multi.on or r.multi.running:
+        return H_COLD
+    r.multi.on = True
+    out_bytes(r.out, b"+OK\r\n", 5)
+    return H_DONE
+
+cdef int hot_exec(run_t* r) noexcept nogil:
+    return H_COLD                       # outside of a transaction it is an error
+
+cdef void hot_register_multi() noexcept:
+    hot_add("multi", hot_multi, 1, 1, W_NOTHING)
+    hot_add("exec", hot_exec, 1, 1, W_NOTHING)
+
 cdef void hot_register_connection() noexcept:
-    hot_add("ping", hot_ping, 1, 2, False)
-    hot_add("echo", hot_echo, 2, 2, False)
-    hot_add("select", hot_select, 2, 2, False)
+    hot_add("ping", hot_ping, 1, 2, W_NOTHING)
+    hot_add("echo", hot_echo, 2, 2, W_NOTHING)
+    hot_add("select", hot_select, 2, 2, W_NOTHING)

@@ -14,4 +14,4 @@ cdef int hot_ets_call(run_t* r) noexcept nogil:
 
 
 cdef void hot_register_call() noexcept:
-    hot_add("ets.call", hot_ets_call, 3, 3, True)
+    hot_add("ets.call", hot_ets_call, 3, 3, W_TABLE)

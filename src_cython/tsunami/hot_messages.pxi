@@ -65,4 +65,4 @@ cdef int hot_publish(run_t* r) noexcept nogil:
     return H_DONE
 
 cdef void hot_register_messages() noexcept:
-    hot_add("publish", hot_publish, 3, 3, False)
+    hot_add("publish", hot_publish, 3, 3, W_OTHERS)

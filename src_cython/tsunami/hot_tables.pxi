@@ -351,12 +351,12 @@ cdef int hot_ets_updatecounter(run_t* r) noexcept nogil:
 
 
 cdef void hot_register_tables() noexcept:
-    hot_add("ets.lookup", hot_ets_lookup, 3, 4, False)
-    hot_add("ets.mlookup", hot_ets_mlookup, 3, 0, False)
-    hot_add("ets.member", hot_ets_member, 3, 4, False)
-    hot_add("ets.lookupelement", hot_ets_lookupelement, 4, 5, False)
-    hot_add("ets.insert", hot_ets_insert, 3, 0, True)
-    hot_add("ets.insertnew", hot_ets_insertnew, 3, 0, True)
-    hot_add("ets.delete", hot_ets_delete, 3, 4, True)
-    hot_add("ets.take", hot_ets_take, 3, 4, True)
-    hot_add("ets.updatecounter", hot_ets_updatecounter, 5, 6, True)
+    hot_add("ets.lookup", hot_ets_lookup, 3, 4, W_NOTHING)
+    hot_add("ets.mlookup", hot_ets_mlookup, 3, 0, W_NOTHING)
+    hot_add("ets.member", hot_ets_member, 3, 4, W_NOTHING)
+    hot_add("ets.lookupelement", hot_ets_lookupelement, 4, 5, W_NOTHING)
+    hot_add("ets.insert", hot_ets_insert, 3, 0, W_TABLE)
+    hot_add("ets.insertnew", hot_ets_insertnew, 3, 0, W_TABLE)
+    hot_add("ets.delete", hot_ets_delete, 3, 4, W_TABLE)
+    hot_add("ets.take", hot_ets_take, 3, 4, W_TABLE)
+    hot_add("ets.updatecounter", hot_ets_updatecounter, 5, 6, W_TABLE)
