@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 
 class NotYet(enum.Enum):
+    """What an attempt answers that has found nothing to do yet."""
+
     NOT_YET = "not yet"
 
 
