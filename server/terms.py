@@ -19,7 +19,7 @@ What must stay true: nothing here recurses over a term; a row nested 100,000 dee
 import re
 from collections.abc import Callable
 
-from tsunami import Atom, BadType, Bits, Fun, ImproperList, Pid, Port, Reference, TsunamiError, _core
+from tsunami import Atom, BadType, Bits, Collection, Fun, ImproperList, Pid, Port, Reference, TsunamiError, _core
 from tsunami._wire import Simple
 from tsunami.literal import LiteralError, format, parse, to_int
 from tsunami_server.command import CommandError
@@ -144,5 +144,10 @@ def extension_reply(term: object) -> str:
         _core.exact_hash(term)
     except BadType:
         name = type(term).__qualname__
+        if isinstance(term, Collection):
+            raise CommandError(
+                f"BADARG a large {term.kind} of {len(term)} elements stands in tables of its own and cannot cross the "
+                "wire in a row: read it by the commands on its type"
+            ) from None
         raise CommandError(f"BADARG an object of type {name} is kept by reference and cannot cross the wire") from None
     return str(term)

@@ -393,6 +393,14 @@ def test_a_term_has_one_form_as_a_reply(client: Client, new: Any, term: object, 
     assert client("ETS.LOOKUP", name, "k") == ("*", [("*", [("$", b"k"), expected])])
 
 
+def test_a_large_value_of_the_keyspace_does_not_cross_the_wire_in_a_row(client: Client, new: Any) -> None:
+    name = new()
+    value = tsunami.Collection("hash", tsunami.Table(stripes=1))
+    tsunami.whereis(name).insert(("k", value))  # type: ignore[union-attr]
+    told = error(client("ETS.LOOKUP", name, "k"))
+    assert told.startswith("BADARG a large hash of 0 elements stands in tables of its own")
+
+
 def test_an_object_kept_by_reference_does_not_cross_the_wire(client: Client, new: Any) -> None:
     name = new()
     tsunami.whereis(name).insert([("k", object()), ("deep", [{"x": (1, object())}])])  # type: ignore[union-attr]

@@ -364,9 +364,7 @@ def test_values_of_a_program_read_as_strings_where_they_can(client: Client) -> N
     assert client("INCRBYFLOAT", "float", "1") == ("$", b"2.5")
 
 
-@pytest.mark.parametrize(
-    "value", [Atom("ok"), True, None, (1, 2), [1], {"a": 1}, object()], ids=lambda value: type(value).__name__
-)
+@pytest.mark.parametrize("value", [Atom("ok"), True, None, (1, 2), object()], ids=lambda value: type(value).__name__)
 def test_other_values_of_a_program_are_of_the_wrong_type(client: Client, value: object) -> None:
     wrong = ("-", "WRONGTYPE Operation against a key holding the wrong kind of value")
     tsunami.keyspace(0).insert(("term", value))

@@ -121,8 +121,12 @@ def test_options(client: Client) -> None:
     assert client.value("PEXPIRETIME", "k") == FAR
     assert client("RESTORE", "k", 1, payload, "REPLACE", "ABSTTL") == ("+", "OK")
     assert client.value("EXISTS", "k") == 0
-    assert client("RESTORE", "k", 0, payload, "IDLETIME", 10) == ("+", "OK")
-    assert client("RESTORE", "k", 0, payload, "replace", "FREQ", 10) == ("+", "OK")
+    assert client("RESTORE", "k", 0, payload, "IDLETIME", 1000) == ("+", "OK")
+    assert 1000 <= client.value("OBJECT", "IDLETIME", "k") <= 1002
+    client("CONFIG", "SET", "maxmemory-policy", "allkeys-lfu")
+    assert client("RESTORE", "k", 0, payload, "replace", "FREQ", 100) == ("+", "OK")
+    assert 95 <= client.value("OBJECT", "FREQ", "k") <= 100
+    client("CONFIG", "SET", "maxmemory-policy", "noeviction")
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ from tsunami._core import (
     BadPosition,
     BadType,
     Bits,
+    Collection,
     Cursor,
     Fun,
     ImproperList,
@@ -95,6 +96,7 @@ __all__ = [
     "match_spec_compile",
     "match_spec_run",
     "is_compiled_ms",
+    "Collection",
     "Cursor",
     "repair_continuation",
     # who owns them

@@ -269,6 +269,8 @@ def restore(session: Session, args: list[bytes]) -> Reply:
         if existed:
             session.notify("g", "del", key)
         return OK
+    if words:
+        _core.use_set(session.table, key, options.idle_s, options.uses)
     session.app.shared.timed.note(session.conn.db, key, value)
     session.notify("g", "restore", key)
     return OK

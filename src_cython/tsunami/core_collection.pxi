@@ -8,7 +8,8 @@
 #
 # What the tables hold:
 #
-#     hash     rows: (field, value)          a field that expires is a row with a deadline
+#     hash     rows: (field, value)          a field that expires is a row with a deadline. Then there is an order, too:
+#                                            ((deadline, field),), an ordered_set that tells which of them is due next
 #     set      rows: (member,)
 #     zset     rows: (member, score)         order: (sort key,), an ordered_set; the key is the score's 8 bytes in an
 #                                            order-preserving form, then the member: so scores order as numbers, equal
@@ -20,6 +21,10 @@
 @cython.final
 cdef class Collection:
     """A large value of a keyspace: its type as Redis calls it, and the tables that hold it.
+
+    It is what stands in the row of a key whose value has outgrown one term: look, but leave the writing to the commands,
+    which know what the tables promise each other. `len` counts rows; fields of a hash that have just expired are
+    counted until they are swept, a few milliseconds later, although nobody sees them any more.
 
     >>> from tsunami import Table
     >>> rows = Table(stripes=1)

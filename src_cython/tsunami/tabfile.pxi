@@ -66,13 +66,24 @@ cdef class Blocks:
                 st = self.table.t.methods.scan(self.table.t, NULL, &self.place, BLOCK_ROWS, spell_row, &b)
         try:
             if b.error == ST_NO_FORM:
-                raise BadType(f"{self.table.label()} holds a reference term, which cannot be saved")
+                raise BadType(
+                    f"{self.table.label()} holds a reference term, which cannot be saved: {unsaved(self.table)}")
             check(self.table, b.error if st == ST_STOP else st, "a row")
             if b.rows == 0:
                 raise StopIteration
             return b.out.data[:b.out.len], b.rows
         finally:
             buf_free(&b.out)
+
+
+cdef str unsaved(Table table):
+    """The first row that cannot be saved, for an error."""
+    for row in table:
+        try:
+            pack(row)
+        except BadType:
+            return f"the row {row!r:.200}"
+    return "its row is gone by now"
 
 
 cdef int read_row(table_t* t, const char* p, size_t n, buf_t* scratch, const uint64_t** row) noexcept nogil:
