@@ -417,7 +417,15 @@ class Session:
     def out_of_memory(self, command: Command) -> str | None:
         """What `maxmemory` says against it."""
         memory = self.app.memory
-        return memory.refuse("denyoom" in command.flags) if memory.limit else None
+        return memory.refuse(self._needs_memory(command)) if memory.limit else None
+
+    def _needs_memory(self, command: Command) -> bool:
+        """Queueing does, whatever is queued; EXEC does if anything that is queued does."""
+        if self.conn.multi < 0:
+            return "denyoom" in command.flags
+        if command.name == "exec":
+            return any("denyoom" in registry.find(argv).flags for argv in self.conn.queued())
+        return command.name not in ("discard", "quit", "reset")
 
     def only_subscribed(self, command: Command) -> str | None:
         """What stands against it on a RESP2 connection that has subscribed to something."""

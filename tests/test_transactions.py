@@ -288,6 +288,22 @@ def test_a_pause_of_writes_holds_back_a_transaction_that_writes(server: Any, cli
             client.value("CLIENT", "UNPAUSE")
 
 
+@pytest.mark.peer("redis-server")
+@pytest.mark.parametrize("queue", ["GET x", "SET x 1", "SETRANGE x 0 1", "PING"])
+def test_what_needs_memory_above_the_limit_is_refused_as_by_redis(server: Any, redis: int, queue: str) -> None:
+    def answers(port: int) -> list[Reply]:
+        with Client(port) as one, Client(port) as other:
+            replies = [one("MULTI"), one(*queue.split()), other("CONFIG", "SET", "maxmemory", 1)]
+            try:
+                replies += [one("EXEC"), one("MULTI"), one(*queue.split()), one("DISCARD")]
+                replies += [one("MULTI"), one("PING"), one("EXEC")]
+            finally:
+                other("CONFIG", "SET", "maxmemory", 0)
+            return [*replies, one("MULTI"), one("PING"), one("EXEC"), one("DEL", "x")]
+
+    assert answers(redis) == answers(server.port)
+
+
 def test_debug_sleep_in_a_transaction_lets_time_pass(client: Client) -> None:
     replies = client.all(
         [("MULTI",), ("SET", "x", "1", "PX", "20"), ("DEBUG", "SLEEP", "0.06"), ("GET", "x"), ("EXEC",)]
