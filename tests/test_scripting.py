@@ -209,6 +209,7 @@ LOOPS = [
     "while true do pcall(coroutine.wrap(function() pcall(function() while true do end end) end)) end",
     "while true do xpcall(function() while true do end end, function() while true do end end) end",
     "local function f() return f() end f()",
+    "local function f() return pcall(f) or f() end f()",
     "local x = setmetatable({}, {__index = function() while true do end end}).x",
     "while true do redis.call('get', 'x') end",
     "while true do redis.pcall('nosuch') end",
