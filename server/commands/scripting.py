@@ -36,8 +36,8 @@ def run(session: Session, script: Script, keys: int, args: list[bytes], read_onl
     return scripts_of(session).run(session, script, keys, args[2:], read_only)
 
 
-@command("EVAL script numkeys:integer [key ...] [arg ...]", FLAGS, group="scripting", since="2.6.0", keys="2# RW access update",
-         summary="Run a script.", complexity=COST)  # fmt: skip
+@command("EVAL script numkeys:integer [key ...] [arg ...]", FLAGS, group="scripting", since="2.6.0",
+         keys="2# RW access update", summary="Run a script.", complexity=COST)  # fmt: skip
 def eval_(session: Session, args: list[bytes]) -> Reply:
     keys = key_count(args)
     return run(session, scripts_of(session).load(args[0]), keys, args)
@@ -50,8 +50,8 @@ def evalsha(session: Session, args: list[bytes]) -> Reply:
     return run(session, scripts_of(session).find(args[0]), keys, args)
 
 
-@command("EVAL_RO script numkeys:integer [key ...] [arg ...]", READ_ONLY, group="scripting", since="7.0.0", keys="2# RO access",
-         summary="Run a script that may not write.", complexity=COST)  # fmt: skip
+@command("EVAL_RO script numkeys:integer [key ...] [arg ...]", READ_ONLY, group="scripting", since="7.0.0",
+         keys="2# RO access", summary="Run a script that may not write.", complexity=COST)  # fmt: skip
 def eval_ro(session: Session, args: list[bytes]) -> Reply:
     keys = key_count(args)
     return run(session, scripts_of(session).load(args[0]), keys, args, True)
