@@ -200,6 +200,19 @@ def test_commands_of_scripts_are_counted(client: Client) -> None:
     assert "rejected_calls=1" in next(line for line in stats.split() if line.startswith("cmdstat_incr:"))
 
 
+def test_info_tells_of_scripts(client: Client) -> None:
+    def told() -> dict[str, int]:
+        lines = (line.split(":") for line in client.value("INFO", "memory").decode().splitlines() if ":" in line)
+        return {name: int(value) for name, value in lines if value.isdecimal()}
+
+    assert 0 == told()["number_of_cached_scripts"] == told()["used_memory_scripts_eval"]
+    client("EVAL", "return 1", 0)
+    client("SCRIPT", "LOAD", "return 2")
+    after = told()
+    assert 2 == after["number_of_cached_scripts"]
+    assert after["used_memory_vm_eval"] > 50_000 and after["used_memory_scripts_eval"] >= 2 * len("return 1")
+
+
 # ---- too long
 
 LOOPS = [
