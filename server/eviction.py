@@ -176,7 +176,7 @@ class Memory:
 
     def refuse_inside(self, needs_memory: bool) -> str | None:
         """The same inside of a script: as it was when that began."""
-        return OUT_OF_MEMORY if self.short and needs_memory else None
+        return OUT_OF_MEMORY if self.limit and self.short and needs_memory else None
 
     # ---- making room
 

@@ -355,16 +355,17 @@ class Session:
             return self._execute_later(command, argv)
         return self._carry_out(command, argv)
 
-    def perform(self, argv: list[bytes], *, script: bool = False) -> Reply:
+    def perform(self, argv: list[bytes], *, script: bool = False, allow_oom: bool = False) -> Reply:
         """Carry out one command inside of another, EXEC or (`script`) a script, here and now.
 
-        The reply; a _wire.Error for whatever goes wrong. Whoever calls this ends with _after() by being a command.
+        `allow_oom`: also if there is no memory for it. The reply; a _wire.Error for whatever goes wrong. Whoever calls
+        this ends with _after() by being a command.
         """
         try:
             command = registry.find(argv)
         except CommandError as error:
             return self._refused(None, str(error))
-        objection = self._inner_objection(command, argv, script)
+        objection = self._inner_objection(command, argv, script, allow_oom)
         if objection is not None:
             return self._refused(command, objection)
         outer, self.may_block = self.may_block, False
@@ -392,14 +393,16 @@ class Session:
             or self.too_busy(command)
         )
 
-    def _inner_objection(self, command: Command, argv: list[bytes], script: bool) -> str | None:
+    def _inner_objection(self, command: Command, argv: list[bytes], script: bool, allow_oom: bool) -> str | None:
         """As objection, for what stands inside of a transaction (which was looked at as a whole) or a script."""
         if not command.accepts(len(argv)):
             return str(wrong_number(command.name))
         if script and "noscript" in command.flags:
             return NOT_IN_SCRIPT
         forbidden = self.forbidden(command, argv, "lua" if script else "exec")
-        return forbidden or (self.app.memory.refuse_inside("denyoom" in command.flags) if script else None)
+        if forbidden or not script or allow_oom:
+            return forbidden
+        return self.app.memory.refuse_inside("denyoom" in command.flags)
 
     def forbidden(self, command: Command, argv: list[bytes], place: Place = "toplevel") -> str | None:
         """What the user's rights say against it. It is noted in ACL LOG."""

@@ -200,6 +200,36 @@ def test_commands_of_scripts_are_counted(client: Client) -> None:
     assert "rejected_calls=1" in next(line for line in stats.split() if line.startswith("cmdstat_incr:"))
 
 
+def test_flags_say_what_a_script_may_without_memory(client: Client) -> None:
+    client("SET", "x", "1")
+    client("CONFIG", "SET", "maxmemory", "1")
+    try:
+        assert client("EVAL", "return redis.call('set', 'x', 2)", 0)[1].startswith("OOM command not allowed when used")
+        assert client("EVAL", "return redis.call('get', 'x')", 0) == ("$", b"1")
+        assert client("EVAL", "#!lua\nreturn 1", 0)[1].startswith("OOM allow-oom flag is not set on the script")
+        assert client("EVAL", "#!lua flags=allow-oom\nreturn redis.call('set', 'x', 3)", 0) == ("+", "OK")
+        assert client("EVAL", "#!lua flags=no-writes\nreturn redis.call('get', 'x')", 0) == ("$", b"3")
+    finally:
+        client("CONFIG", "SET", "maxmemory", "0")
+    assert client("EVAL", "return redis.call('set', 'x', 4)", 0) == ("+", "OK")
+
+
+def test_rights_hold_inside_of_scripts(server: Any, client: Client) -> None:
+    client("ACL", "SETUSER", "limited", "on", "nopass", "~a*", "+@all", "-set")
+    with Client(server.port) as mine:
+        mine("AUTH", "limited", "x")
+        assert mine("EVAL", "return redis.call('set', 'a', 1)", 0)[1].startswith(
+            "NOPERM ACL failure in script: User limited"
+        )
+        assert mine("EVAL", "return redis.call('get', 'b')", 0)[1].startswith("NOPERM ACL failure in script: ")
+        assert mine("EVAL", "return redis.call('get', 'a')", 0) == ("$", None)
+        assert mine("EVAL", "return {redis.acl_check_cmd('set', 'a', 1), redis.acl_check_cmd('get', 'a')}", 0) == (
+            "*",
+            [("$", None), (":", 1)],
+        )
+    client("ACL", "DELUSER", "limited")
+
+
 def test_info_tells_of_scripts(client: Client) -> None:
     def told() -> dict[str, int]:
         lines = (line.split(":") for line in client.value("INFO", "memory").decode().splitlines() if ":" in line)

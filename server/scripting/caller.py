@@ -162,7 +162,7 @@ class Caller:
             return None, self._refused(command, f"-{problem}\r\n".encode())
         if command.name in WIDE:
             self._widen()
-        reply = session.perform(argv, script=not self._allow_oom)
+        reply = session.perform(argv, script=True, allow_oom=self._allow_oom)
         if type(reply) in PLAIN and len(reply if type(reply) is bytes else b"") <= self.reply_most:
             return reply
         if type(reply) is list and len(reply) <= FEW and session.conn.resp == 2 and plain(reply):
