@@ -456,7 +456,7 @@ class App:
         return self.shared.timed.turn(self.now_ms(), self._field_expired)
 
     def _field_expired(self, db: int, key: bytes, gone: bool, /) -> None:
-        self.shared.tracking.touched(key)
+        self.shared.signals.touched(db, key)
         self.shared.notifications.notify("h", "hexpired", key, db)
         if gone:
             self.shared.notifications.notify("g", "del", key, db)
