@@ -293,6 +293,7 @@ def test_a_pause_of_writes_holds_back_a_transaction_that_writes(server: Any, cli
 def test_what_needs_memory_above_the_limit_is_refused_as_by_redis(server: Any, redis: int, queue: str) -> None:
     def answers(port: int) -> list[Reply]:
         with Client(port) as one, Client(port) as other:
+            other("FLUSHALL")
             replies = [one("MULTI"), one(*queue.split()), other("CONFIG", "SET", "maxmemory", 1)]
             try:
                 replies += [one("EXEC"), one("MULTI"), one(*queue.split()), one("DISCARD")]
