@@ -366,7 +366,7 @@ class App:
         """Who wants to hear of changes has changed: which commands have to run in Python now?"""
         shared, tracking = self.shared, self.shared.tracking
         shared.set_writes_cold(self.plane, "notify", shared.notifications.of_writes)
-        shared.set_writes_cold(self.plane, "tracking", tracking.active)
+        shared.set_writes_cold(self.plane, "tracking", bool(tracking.prefixes))
         self.hears_of_expiry = bool(shared.notifications.on) or tracking.active
         met = self.hears_of_expiry and not self.active_expire  # then expired keys are told when a command meets them
         self.plane.reads_cold = met or shared.notifications.wants("m")
@@ -385,7 +385,11 @@ class App:
             self.shared.notifications.notify("x", "expired", key, db)
 
     def _watch_key(self, key: bytes, on: bool) -> None:
-        """A key is tracked, or no more."""
+        """A key is tracked, or no more: hot commands that write it go to Python."""
+        if on:
+            self.shared.signals.interested(key)
+        else:
+            self.shared.signals.bored(key)
 
     def _soon(self, call: Callable[[], None]) -> None:
         if self._loop is not None:

@@ -48,7 +48,7 @@ def test_hello_tells_who_is_there(client: Client) -> None:
     found = client.value("HELLO")
     told = dict(zip(found[::2], found[1::2], strict=True))
     assert told == {
-        b"server": b"tsunami",
+        b"server": b"redis",
         b"version": b"7.4.0",
         b"proto": 2,
         b"id": client.value("CLIENT", "ID"),

@@ -130,7 +130,7 @@ def test_resp3_and_json(server: Any, client: Client) -> None:
         assert json.loads(cli(server, "--json", "ETS.LOOKUP", "cli_json", "1")) == [
             [1, {"name": "alice", "tags": [True, None, 1.5]}]
         ]
-        assert json.loads(cli(server, "--json", "HELLO"))["server"] == "tsunami"
+        assert json.loads(cli(server, "--json", "HELLO"))["server"] == "redis"
         assert json.loads(cli(server, "--json", "GET", "none")) is None
     finally:
         client.value("ETS.DROP", "cli_json")

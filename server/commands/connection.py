@@ -139,7 +139,7 @@ def hello(session: Session, args: list[bytes]) -> Reply:
     if version is not None:
         conn.resp = version
     return {
-        "server": "tsunami",
+        "server": "redis",  # whose protocol this is: redis-py's cache works with no other name. INFO tells ours
         "version": REDIS_VERSION,
         "proto": conn.resp,
         "id": session.id,

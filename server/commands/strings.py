@@ -308,8 +308,9 @@ def getex(session: Session, args: list[bytes]) -> Reply:
             return None
         deadline = options.deadline(now_ms, "getex")
         if options.until == b"PERSIST":
-            event = "persist" if view.deadline(key) is not None else ""
-            view.keep_until(key, None)
+            if view.deadline(key) is not None:
+                event = "persist"
+                view.keep_until(key, None)
         elif deadline is not None and deadline <= now_ms:
             event = "del"
             view.erase(key)

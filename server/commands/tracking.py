@@ -1,5 +1,7 @@
 """Client-side caching: CLIENT TRACKING, CLIENT CACHING, CLIENT TRACKINGINFO, CLIENT GETREDIR. See tracking.py."""
 
+from collections.abc import Iterable
+
 from tsunami._wire import OK
 from tsunami_server.arguments import SYNTAX, integer
 from tsunami_server.command import CommandError, Reply, command
@@ -18,9 +20,9 @@ OTHER_MODE = "before disabling tracking for this client, and then re-enabling it
 NOT_DISJOINT = "Prefixes for a single client must not overlap."
 
 
-def options_of(session: Session, words: list[bytes]) -> Options:
-    """What stands behind ON or OFF, checked for its form only."""
-    options, at = Options(), 0
+def options_of(session: Session, words: list[bytes]) -> tuple[Options, list[bytes]]:
+    """What stands behind ON or OFF, and the prefixes there, checked for their form only."""
+    options, given, at = Options(), list[bytes](), 0
     while at < len(words):
         word, more = words[at].upper(), at + 1 < len(words)
         if word == b"REDIRECT" and more:
@@ -32,8 +34,7 @@ def options_of(session: Session, words: list[bytes]) -> Options:
                 raise CommandError(NO_SUCH_CLIENT)
         elif word == b"PREFIX" and more:
             at += 1
-            check_disjoint(words[at], options.prefixes, "another provided prefix")
-            options.prefixes[words[at]] = None
+            given.append(words[at])
         elif word == b"BCAST":
             options.bcast = True
         elif word == b"OPTIN":
@@ -45,19 +46,19 @@ def options_of(session: Session, words: list[bytes]) -> Options:
         else:
             raise CommandError(SYNTAX)
         at += 1
-    return options
+    return options, given
 
 
-def check_disjoint(prefix: bytes, others: dict[bytes, None], what: str) -> None:
+def check_disjoint(prefix: bytes, others: Iterable[bytes], what: str) -> None:
     for other in others:
         if prefix.startswith(other) or other.startswith(prefix):
             shown, with_ = (each.decode("utf-8", "replace") for each in (prefix, other))
             raise CommandError(f"ERR Prefix '{shown}' overlaps with {what} '{with_}'. {NOT_DISJOINT}")
 
 
-def check_compatible(new: Options, old: Options | None) -> None:
+def check_compatible(new: Options, prefixes: list[bytes], old: Options | None) -> None:
     """Options among themselves, and with those in force."""
-    if new.prefixes and not new.bcast:
+    if prefixes and not new.bcast:
         raise CommandError(PREFIX_ALONE)
     if old is not None and old.bcast != new.bcast:
         raise CommandError(f"ERR You can't switch BCAST mode on/off {OTHER_MODE}")
@@ -67,9 +68,9 @@ def check_compatible(new: Options, old: Options | None) -> None:
         raise CommandError("ERR You can't specify both OPTIN mode and OPTOUT mode")
     if old is not None and ((new.optin and old.optout) or (new.optout and old.optin)):
         raise CommandError(f"ERR You can't switch OPTIN/OPTOUT mode {OTHER_MODE}")
-    if old is not None:
-        for prefix in new.prefixes:
-            check_disjoint(prefix, old.prefixes, "an existing prefix")
+    for at, prefix in enumerate(prefixes):
+        check_disjoint(prefix, old.prefixes if old is not None else (), "an existing prefix")
+        check_disjoint(prefix, prefixes[at + 1 :], "another provided prefix")
 
 
 @command(
@@ -78,11 +79,12 @@ def check_compatible(new: Options, old: Options | None) -> None:
     summary="Hear of changes to keys that this connection has read, or that begin with a prefix.",
 )  # fmt: skip
 def client_tracking(session: Session, args: list[bytes]) -> Reply:
-    options = options_of(session, args[1:])
+    options, prefixes = options_of(session, args[1:])
     tracking = session.app.shared.tracking
     match args[0].upper():
         case b"ON":
-            check_compatible(options, session.tracking)
+            check_compatible(options, prefixes, session.tracking)
+            options.prefixes = dict.fromkeys(prefixes)
             tracking.switch_on(session, options)
         case b"OFF":
             tracking.switch_off(session)
