@@ -311,8 +311,8 @@ def test_the_cache_of_redis_py_follows(ours: int) -> None:
 
 @pytest.mark.parametrize("kind", ["set", "incr", "transaction"])
 def test_no_stale_value_after_the_invalidation(kind: str) -> None:
-    """Writers change keys as fast as they can, and note what is stored for certain. A reader notes that, speaks with the
-    server once, by which it has heard of all changes until then, and asks its cache: nothing older may come.
+    """Writers change keys as fast as they can, and note what is stored for certain. A reader looks at that, speaks with
+    the server once, by which it has heard of all changes until then, and asks its cache: nothing older may come.
     """
     keys = [f"k{i}" for i in range(8)]
     with tsunami_server() as server:
