@@ -89,8 +89,8 @@ ATTACK = (
 WHILE_SUBSCRIBED = frozenset(
     ["ping", "quit", "reset", "subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe"]
 )
-# Commands that write, and look a key up as readers do before: how many of their keys.
-WRITES_THAT_LOOK_UP = {"getex": 1, "getdel": 1, "getset": 1, "copy": 1}
+# Commands that change a key, and look it up as readers do before.
+WRITES_THAT_LOOK_UP = frozenset(["set", "getex", "getdel", "getset"])
 
 # How a connection is told that a table has become its own: the push, or None if it cannot be told.
 Transfer = Callable[["Session", Table, tsunami.Session | None, _core.Packed], _wire.Push | None]
@@ -490,9 +490,9 @@ class Session:
             shared.tracking.remember(self, keys, self.setting("tracking-table-max-keys"))
         if shared.notifications.wants("n") and command.is_write:
             self._missing = {key for key, _ in command.find_keys(argv) if _core.entry(self.table, key) is None}
-        if shared.notifications.wants("m") and (not command.is_write or command.name in WRITES_THAT_LOOK_UP):
-            for key, flags in command.find_keys(argv)[: WRITES_THAT_LOOK_UP.get(command.name)]:
-                if "not_key" not in flags and _core.entry(self.table, key) is None:
+        if shared.notifications.wants("m"):
+            for key, flags in command.find_keys(argv):
+                if looks_up(command, flags) and _core.entry(self.table, key) is None:
                     self.notify("m", "keymiss", key)
 
     def _after(self) -> None:
@@ -704,3 +704,10 @@ def denied_text(denied: Denied, user: User, *, verbose: bool = False) -> str:
     if verbose:
         return f"User {name} has no permissions to access the '{what}' {denied.kind}"
     return f"No permissions to access a {denied.kind}"
+
+
+def looks_up(command: Command, flags: tuple[str, ...]) -> bool:
+    """Is it a miss if a key of a command, with these flags, is not there?"""
+    if command.name in WRITES_THAT_LOOK_UP:
+        return "access" in flags
+    return "RO" in flags and not command.name.startswith("object|")

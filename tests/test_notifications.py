@@ -56,7 +56,8 @@ STRINGS: list[Words] = [
     ("GETEX", "k", "PERSIST"), ("GETEX", "k", "EXAT", PAST), ("GETEX", "k", "EX", "100"), ("INCR", "i"),
     ("INCRBY", "i", "5"), ("DECR", "i"), ("DECRBY", "i", "2"), ("INCRBYFLOAT", "i", "1.5"), ("INCR", "i"),
     ("APPEND", "t", "x"), ("APPEND", "t", ""), ("SETRANGE", "t", "3", "abc"), ("SETRANGE", "t", "0", ""),
-    ("SETRANGE", "none", "0", ""), ("SETBIT", "bits", "7", "1"), ("GET", "k"), ("MGET", "a", "none"),
+    ("SETRANGE", "none", "0", ""), ("SETBIT", "bits", "7", "1"), ("GET", "k"),
+    ("SET", "q", "1", "GET"), ("MGET", "a", "none"),
     ("STRLEN", "t"), ("GETRANGE", "t", "0", "1"),
 ]  # fmt: skip
 KEYS: list[Words] = [
@@ -70,11 +71,45 @@ KEYS: list[Words] = [
     ("MOVE", "none", "2"), ("SET", "k", "x"), ("MOVE", "k", "2"), ("SELECT", "2"), ("DEL", "k"), ("TYPE", "k"),
     ("EXISTS", "k", "m"), ("TTL", "k"), ("TOUCH", "k"), ("FLUSHDB",), ("SELECT", "0"), ("FLUSHALL",),
 ]  # fmt: skip
+HASHES: list[Words] = [
+    ("HSET", "h", "a", "1", "b", "2"), ("HSET", "h", "a", "1"), ("HMSET", "h", "c", "3"), ("HSETNX", "h", "a", "1"),
+    ("HSETNX", "h", "d", "1"), ("HINCRBY", "h", "a", "1"), ("HINCRBYFLOAT", "h", "a", "1.5"), ("HDEL", "h", "none"),
+    ("HDEL", "h", "a", "b"), ("HDEL", "h", "c", "d"), ("HDEL", "h", "c"), ("HGET", "h", "a"), ("HGETALL", "h"),
+    ("HLEN", "h"), ("HSET", "h", "f", "v"), ("RENAME", "h", "i"), ("COPY", "i", "h"), ("DEL", "h", "i"),
+]  # fmt: skip
+SETS: list[Words] = [
+    ("SADD", "s", "1", "2", "3"), ("SADD", "s", "1"), ("SREM", "s", "none"), ("SREM", "s", "1"),
+    ("SADD", "t", "2", "9"), ("SMOVE", "s", "t", "3"), ("SMOVE", "s", "t", "none"), ("SMOVE", "s", "new", "2"),
+    ("SADD", "s", "a", "b"), ("SINTERSTORE", "d", "s", "t"), ("SUNIONSTORE", "d", "s", "t"),
+    ("SINTERSTORE", "d", "s", "t"), ("SDIFFSTORE", "d", "s", "t"), ("SADD", "one", "x"), ("SPOP", "one"),
+    ("SADD", "one", "x"), ("SPOP", "one", "5"), ("SPOP", "none"), ("SREM", "s", "a", "b"), ("SMEMBERS", "none"),
+    ("SCARD", "t"),
+]  # fmt: skip
+ZSETS: list[Words] = [
+    ("ZADD", "z", "1", "a", "2", "b"), ("ZADD", "z", "1", "a"), ("ZADD", "z", "XX", "5", "none"),
+    ("ZADD", "z", "INCR", "2", "a"), ("ZINCRBY", "z", "1", "a"), ("ZREM", "z", "none"), ("ZREM", "z", "a"),
+    ("ZREM", "z", "b"), ("ZADD", "z", "1", "a", "2", "b"), ("ZPOPMIN", "z"), ("ZPOPMAX", "z"), ("ZPOPMIN", "z"),
+    ("ZADD", "z", "1", "a", "2", "b", "3", "c", "4", "d"), ("ZREMRANGEBYSCORE", "z", "1", "1"),
+    ("ZREMRANGEBYRANK", "z", "0", "0"), ("ZREMRANGEBYSCORE", "z", "9", "9"), ("ZUNIONSTORE", "u", "1", "z"),
+    ("ZINTERSTORE", "u", "2", "z", "none"), ("ZDIFFSTORE", "u", "1", "z"), ("ZRANGESTORE", "r", "z", "0", "-1"),
+    ("ZRANGESTORE", "r", "z", "5", "6"), ("ZMPOP", "1", "z", "MIN"), ("ZREMRANGEBYLEX", "z", "-", "+"),
+    ("ZSCORE", "z", "a"), ("ZINTERSTORE", "none", "1", "z"),
+]  # fmt: skip
+LISTS: list[Words] = [
+    ("RPUSH", "l", "a", "b", "c"), ("LPUSH", "l", "x"), ("LPUSHX", "none", "x"), ("RPUSHX", "l", "y"),
+    ("LSET", "l", "0", "z"), ("LINSERT", "l", "BEFORE", "z", "w"), ("LINSERT", "l", "BEFORE", "none", "w"),
+    ("LREM", "l", "0", "none"), ("LREM", "l", "0", "w"), ("LTRIM", "l", "0", "3"), ("LPOP", "l"), ("RPOP", "l"),
+    ("LPOP", "l", "0"), ("RPOPLPUSH", "l", "m"), ("RPOPLPUSH", "none", "m"), ("LMOVE", "m", "l", "LEFT", "RIGHT"),
+    ("LMPOP", "1", "l", "LEFT"), ("LPOP", "l", "9"), ("RPUSH", "l", "a"), ("LTRIM", "l", "5", "6"),
+    ("RPUSH", "l", "a"), ("LREM", "l", "0", "a"), ("LLEN", "l"),
+]  # fmt: skip
+COMMANDS = {"strings": STRINGS, "keys": KEYS, "hashes": HASHES, "sets": SETS, "zsets": ZSETS, "lists": LISTS}
 
 
 @pytest.mark.parametrize("classes", ["KEA", "Kg", "E$", "KEAn", "KEAnm", "Em", "Kn"])
-@pytest.mark.parametrize("commands", [STRINGS, KEYS], ids=["strings", "keys"])
-def test_events_are_those_of_redis(theirs: int, ours: int, classes: str, commands: list[Words]) -> None:
+@pytest.mark.parametrize("group", COMMANDS)
+def test_events_are_those_of_redis(theirs: int, ours: int, classes: str, group: str) -> None:
+    commands = COMMANDS[group]
     for mine, redis_ in zip(heard(ours, classes, commands), heard(theirs, classes, commands), strict=True):
         assert mine == redis_
 
