@@ -97,6 +97,11 @@ CONVERSATIONS: dict[str, list[Step]] = {
         say("a", "NOTHING"), say("a", "SET", "k"), say("a", "PUBLISH", "y", "m"), say("a", "UNSUBSCRIBE"),
         say("a", "PING"),
     ],
+    "transactions": [
+        say("a", "SUBSCRIBE", "x"), say("b", "MULTI"), say("b", "PUBLISH", "x", "1"), say("b", "SET", "k", "v"),
+        say("b", "PUBLISH", "x", "2"), say("b", "SPUBLISH", "x", "3"), say("b", "EXEC"), hear("a", 2),
+        say("b", "MULTI"), say("b", "SSUBSCRIBE", "s"), say("b", "EXEC"), say("a", "UNSUBSCRIBE"),
+    ],
     "reset": [
         say("a", "SUBSCRIBE", "x", "y", n=2), say("a", "PSUBSCRIBE", "z"), say("a", "RESET"), say("a", "GET", "none"),
         say("b", "PUBLISH", "x", "m"), say("b", "PUBSUB", "NUMPAT"),
@@ -140,6 +145,16 @@ def test_messages_keep_the_order_in_which_they_were_published(ours: int) -> None
         heard = [listener.read()[1][2][1] for _ in range(2 * n)]
     for who in (b"1", b"2"):
         assert [int(m.split()[1]) for m in heard if m.startswith(who)] == list(range(n))
+
+
+def test_publish_does_not_overtake_what_was_sent_before_it(ours: int) -> None:
+    """UNSUBSCRIBE is Python's and PUBLISH is not: what came first is done first all the same."""
+    with Client(ours) as listener, Client(ours) as publisher:
+        for _ in range(300):
+            listener("SUBSCRIBE", "order")
+            listener.send("UNSUBSCRIBE")
+            assert publisher.value("PUBLISH", "order", "m") == 0
+            listener.read()
 
 
 def test_whoever_leaves_is_forgotten(ours: int) -> None:

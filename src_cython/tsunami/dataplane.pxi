@@ -223,6 +223,7 @@ cdef class _Selector:
                 return
             self.handed = room
             self.handed_cap = cap
+        self.p.handing = True
         self.handed[self.handed_len].conn = c
         self.handed[self.handed_len].state = state
         self.handed_len += 1
@@ -516,6 +517,7 @@ cdef class _Selector:
         for i in range(self.handed_len):
             found.append((self.handed[i].conn.fd, self.handed[i].state))
         self.handed_len = 0
+        self.p.handing = False
         return found
 
     # ---- asyncio's descriptors

@@ -126,6 +126,7 @@ cdef struct plane_t:
     # -- messages
     channels_t channels
     size_t patterns             # somebody listens to patterns: PUBLISH is Python's
+    bint handing                # commands wait for Python: PUBLISH does not overtake an UNSUBSCRIBE among them
     void* woken                 # connections with messages that are not sent yet: conn_t, by wake_next
     char* shared_in             # what connections without a backlog receive into
     out_t shared_out            # and write to

@@ -31,7 +31,7 @@ cdef int hot_publish(run_t* r) noexcept nogil:
     cdef channel_t* ch
     cdef probe_t name
     cdef size_t i, at
-    if p.patterns or c.subscribed or arg_key(r, 1, &name) != ST_OK:
+    if p.patterns or p.handing or c.subscribed or arg_key(r, 1, &name) != ST_OK:
         return H_COLD
     ch = channel_find(&p.channels, name.hash, arg(r, 1), arg_len(r, 1))
     if ch == NULL:
