@@ -1,22 +1,33 @@
 """Commands that take elements from an end of a list, or the first or last members of a sorted set, and those that move
-an element from one list to another.
+an element from one list to another; each also in a form that waits until there is something to take.
+
+A command that waits is a function that tries (`attempt`): it is called at once, and again whenever one of the keys has
+changed, in the order in which the clients came (blocking.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from tsunami._wire import NullArray
-from tsunami_server.arguments import INT64_MAX, SYNTAX, positive, within
+from tsunami_server.arguments import INT64_MAX, SYNTAX, positive, timeout_s, within
+from tsunami_server.blocking import NOT_YET
 from tsunami_server.command import CommandError, Reply, command, wrong_number
 from tsunami_server.commands.zsets import told
 from tsunami_server.session import Session
-from tsunami_server.values import List, Step, Value, ZSet
+from tsunami_server.values import List, Step, Value, ZSet, kind_of
 from tsunami_server.values.zset import Pair
 
 V = TypeVar("V", bound=Value)
 T = TypeVar("T")
 
 # ---- taking from one key
+
+
+def found_there(session: Session, step: Step, key: bytes, cls: type[V]) -> V | None:
+    """The value to take from. CommandError: WRONGTYPE; for a client that has waited a key of another type is none."""
+    if session.serving and kind_of(step.entry(key)[0]) != cls.kind:
+        return None
+    return step.value(key, cls)
 
 
 def took(session: Session, kind: str, event: str, key: bytes, value: Value) -> None:
@@ -31,7 +42,7 @@ def take(
 ) -> list[T] | None:
     """What `taking` takes from the value of a key; None if there is no such key."""
     with Step(session, key) as step:
-        value = step.value(key, cls)
+        value = found_there(session, step, key, cls)
         if value is None:
             return None
         taken = taking(value)
@@ -176,7 +187,7 @@ def zmpop(session: Session, args: list[bytes]) -> Reply:
 def move_element(session: Session, source: bytes, target: bytes, from_left: bool, to_left: bool) -> bytes | None:
     """The element, None if there is none to be moved."""
     with Step(session, source, target) as step:
-        here = step.value(source, List)
+        here = found_there(session, step, source, List)
         if here is None:
             return None
         there = step.change(target, List)
@@ -205,3 +216,127 @@ def lmove(session: Session, args: list[bytes]) -> Reply:
 )  # fmt: skip
 def rpoplpush(session: Session, args: list[bytes]) -> Reply:
     return move_element(session, args[0], args[1], False, True)
+
+
+# ---- waiting for something to take
+
+
+def wait_for(
+    session: Session, keys: list[bytes], limit_s: float, attempt: Callable[[], Reply | None], empty: Reply
+) -> Reply | Awaitable[Reply]:
+    """What `attempt` gives, as soon as that is not None; `empty` when the time is over."""
+
+    def tried() -> Reply:
+        found = attempt()
+        return NOT_YET if found is None else found
+
+    return session.block_on(keys, tried, limit_s, empty)
+
+
+def blocking_pop(session: Session, args: list[bytes], left: bool) -> Reply | Awaitable[Reply]:
+    *keys, timeout = args
+
+    def attempt() -> Reply | None:
+        for key in keys:
+            taken = take_elements(session, key, 1, left)
+            if taken:
+                return [key, taken[0]]
+        return None
+
+    return wait_for(session, keys, timeout_s(timeout), attempt, NullArray())
+
+
+@command(
+    "BLPOP key ... timeout:double", "write noscript blocking", group="list", since="2.0.0",
+    keys="1..-2 RW access delete",
+    summary="Take the first element of the first of several lists that has any, or wait for one.",
+    complexity="O(N) for N keys",
+)  # fmt: skip
+def blpop(session: Session, args: list[bytes]) -> Reply | Awaitable[Reply]:
+    return blocking_pop(session, args, True)
+
+
+@command(
+    "BRPOP key ... timeout:double", "write noscript blocking", group="list", since="2.0.0",
+    keys="1..-2 RW access delete",
+    summary="Take the last element of the first of several lists that has any, or wait for one.",
+    complexity="O(N) for N keys",
+)  # fmt: skip
+def brpop(session: Session, args: list[bytes]) -> Reply | Awaitable[Reply]:
+    return blocking_pop(session, args, False)
+
+
+def blocking_member(session: Session, args: list[bytes], least: bool) -> Reply | Awaitable[Reply]:
+    *keys, timeout = args
+
+    def attempt() -> Reply | None:
+        for key in keys:
+            pairs = take_pairs(session, key, 1, least)
+            if pairs:
+                return [key, *pairs[0]]
+        return None
+
+    return wait_for(session, keys, timeout_s(timeout), attempt, NullArray())
+
+
+@command(
+    "BZPOPMIN key ... timeout:double", "write noscript blocking fast", group="sorted-set", since="5.0.0",
+    keys="1..-2 RW access delete", summary="Take the member with the smallest score of the first of several sorted "
+    "sets that has one, or wait for one.", complexity="O(log(N))",
+)  # fmt: skip
+def bzpopmin(session: Session, args: list[bytes]) -> Reply | Awaitable[Reply]:
+    return blocking_member(session, args, True)
+
+
+@command(
+    "BZPOPMAX key ... timeout:double", "write noscript blocking fast", group="sorted-set", since="5.0.0",
+    keys="1..-2 RW access delete", summary="Take the member with the greatest score of the first of several sorted "
+    "sets that has one, or wait for one.", complexity="O(log(N))",
+)  # fmt: skip
+def bzpopmax(session: Session, args: list[bytes]) -> Reply | Awaitable[Reply]:
+    return blocking_member(session, args, False)
+
+
+@command(
+    "BLMPOP timeout:double numkeys:integer key ... where=(LEFT | RIGHT) [COUNT count]", "write blocking movablekeys",
+    group="list", since="7.0.0", keys="2# RW access delete",
+    summary="Take elements from the first of several lists that has any, or wait for one.",
+    complexity="O(N+M) for N keys and M elements",
+)  # fmt: skip
+def blmpop(session: Session, args: list[bytes]) -> Reply | Awaitable[Reply]:
+    limit_s, asked = timeout_s(args[0]), PopFrom(args[1:], ENDS)
+    return wait_for(session, asked.keys, limit_s, lambda: pop_first_elements(session, asked), NullArray())
+
+
+@command(
+    "BZMPOP timeout:double numkeys:integer key ... where=(MIN | MAX) [COUNT count]", "write blocking movablekeys",
+    group="sorted-set", since="7.0.0", keys="2# RW access delete",
+    summary="Take members from the first of several sorted sets that has one, or wait for one.",
+    complexity="O(K)+O(M*log(N)) for K keys and M members",
+)  # fmt: skip
+def bzmpop(session: Session, args: list[bytes]) -> Reply | Awaitable[Reply]:
+    limit_s, asked = timeout_s(args[0]), PopFrom(args[1:], EXTREMES)
+    return wait_for(session, asked.keys, limit_s, lambda: pop_first_pairs(session, asked), NullArray())
+
+
+@command(
+    "BLMOVE source destination wherefrom=(LEFT | RIGHT) whereto=(LEFT | RIGHT) timeout:double",
+    "write denyoom noscript blocking", group="list", since="6.2.0", keys=("1 RW access delete", "2 RW insert"),
+    summary="Take an element from an end of a list and put it to an end of another, or wait for one.",
+)  # fmt: skip
+def blmove(session: Session, args: list[bytes]) -> Reply | Awaitable[Reply]:
+    source, target, *ends, timeout = args
+    from_left, to_left = (side(word, ENDS) for word in ends)
+    limit_s = timeout_s(timeout)
+    return wait_for(session, [source], limit_s, lambda: move_element(session, source, target, from_left, to_left), None)
+
+
+@command(
+    "BRPOPLPUSH source destination timeout:double", "write denyoom noscript blocking", group="list", since="2.2.0",
+    keys=("1 RW access delete", "2 RW insert"), replaced_by="`BLMOVE` with the `RIGHT` and `LEFT` arguments",
+    summary="Take the last element of a list and put it before the first one of another, or wait for one.",
+)  # fmt: skip
+def brpoplpush(session: Session, args: list[bytes]) -> Reply | Awaitable[Reply]:
+    source, target, timeout = args
+    limit_s = timeout_s(timeout)
+    return wait_for(session, [source], limit_s, lambda: move_element(session, source, target, False, True), None)

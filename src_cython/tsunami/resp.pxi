@@ -35,7 +35,7 @@ from libc.math cimport fabs, isinf, isnan
 from libc.stddef cimport size_t
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
-from libc.stdlib cimport calloc, free, malloc, realloc, strtod
+from libc.stdlib cimport atoi, calloc, free, malloc, realloc, strtod
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -143,30 +143,79 @@ cdef size_t spell_int64(int64_t value, char* out) noexcept nogil:
         at += 1
     return at
 
+cdef enum:
+    PLAIN_DOUBLE = 1 << 52      # whole numbers up to here are spelled as integers
+
 cdef size_t spell_double(double value, char* out) noexcept nogil:
     """The shortest decimal form that reads back as value, into out (32 bytes or more); its length. Needs no GIL.
 
-    As %.17g of Redis where 17 digits are needed, and as short as a person would write it where they are not.
+    As Redis 7.2 spells it: a whole number of up to 52 bits as an integer; else the least digits there are, in one of
+    the three layouts of lay_digits.
     """
-    cdef int digits
-    cdef size_t n, i
+    cdef char[32] spelled
+    cdef char[20] digits
+    cdef int n, i
+    cdef size_t at = 0
     if isnan(value):
         memcpy(out, "nan", 3)
         return 3
     if isinf(value):
         memcpy(out, "inf" if value > 0 else "-inf", 4)
         return 3 if value > 0 else 4
-    if fabs(value) < 1e15 and <double><int64_t>value == value and (value != 0 or not signbit(value)):
+    if fabs(value) <= PLAIN_DOUBLE and <double><int64_t>value == value and (value != 0 or not signbit(value)):
         return spell_int64(<int64_t>value, out)
+    if signbit(value):
+        out[0] = c'-'
+        at = 1
+        if value == 0:
+            out[1] = c'0'
+            return 2
     # 15 digits always come back unchanged, but those of subnormal numbers, which have fewer.
-    for digits in range(15 if fabs(value) >= 2.3e-308 else 1, 18):
-        n = <size_t>snprintf(out, 32, "%.*g", digits, value)
-        if strtod(out, NULL) == value:
+    for n in range(15 if fabs(value) >= 2.3e-308 else 1, 18):
+        snprintf(spelled, 32, "%.*e", n - 1, fabs(value))
+        if strtod(spelled, NULL) == fabs(value):
             break
-    for i in range(n):                  # the decimal point of a program's own locale is not ours
-        if out[i] == c',':
-            out[i] = c'.'
-    return n
+    digits[0] = spelled[0]
+    for i in range(1, n):
+        digits[i] = spelled[i + 1]      # behind the decimal point, whatever a program's locale makes of it
+    i = atoi(&spelled[n + 2 if n > 1 else 2])
+    while n > 1 and digits[n - 1] == c'0':
+        n -= 1
+    return at + lay_digits(digits, n, i, &out[at])
+
+cdef size_t lay_digits(const char* digits, int n, int exponent, char* out) noexcept nogil:
+    """The n digits of a number that is d.ddd times 10**exponent, laid out; their length.
+
+        1230000         up to 7 zeros more than digits
+        12.34  0.0123   up to 6 places behind the point, or numbers between 0.001 and 10000
+        1.234e+25       all others
+    """
+    cdef int last = exponent - n + 1    # the exponent of the last digit
+    cdef size_t at
+    if last >= 0 and exponent < n + 7:
+        memcpy(out, digits, n)
+        memset(out + n, c'0', last)
+        return n + last
+    if last < 0 and (last > -7 or -4 < exponent < 4):
+        if exponent >= 0:
+            memcpy(out, digits, exponent + 1)
+            out[exponent + 1] = c'.'
+            memcpy(out + exponent + 2, digits + exponent + 1, -last)
+            return n + 1
+        out[0] = c'0'
+        out[1] = c'.'
+        memset(out + 2, c'0', -exponent - 1)
+        memcpy(out + 1 - exponent, digits, n)
+        return n + 1 - exponent
+    out[0] = digits[0]
+    at = 1
+    if n > 1:
+        out[1] = c'.'
+        memcpy(out + 2, digits + 1, n - 1)
+        at = n + 1
+    out[at] = c'e'
+    out[at + 1] = c'-' if exponent < 0 else c'+'
+    return at + 2 + spell_int64(-exponent if exponent < 0 else exponent, out + at + 2)
 
 cdef extern from "<math.h>" nogil:
     bint signbit(double x) noexcept
