@@ -37,6 +37,14 @@ def client(server: Any) -> Iterator[Client]:
 
 
 @pytest.fixture
+def cold() -> Iterator[Client]:
+    """Of a server in which Python carries everything out: values that a Python program has made it looks at whole."""
+    with our_server(all_cold=True) as server, Client(server.port) as client:
+        yield client
+        client("FLUSHALL")
+
+
+@pytest.fixture
 def resp3(server: Any) -> Iterator[Client]:
     with Client(server.port, 3) as client:
         yield client
@@ -71,26 +79,26 @@ def test_one_that_outgrows_the_settings_is_large_and_stays_so(client: Client, ca
     assert client.value("EXISTS", "z") == 0
 
 
-def test_what_python_put_there_is_a_sorted_set(client: Client) -> None:
+def test_what_python_put_there_is_a_sorted_set(cold: Client) -> None:
     keyspace(0).insert(("board", [("bob", 7), ("al", 3.5)]))
-    assert client.value("TYPE", "board") == "zset"
-    assert client.value("ZRANGE", "board", 0, -1, "WITHSCORES") == [b"al", b"3.5", b"bob", b"7"]
-    assert client.value("ZINCRBY", "board", 1, "al") == b"4.5"
+    assert cold.value("TYPE", "board") == "zset"
+    assert cold.value("ZRANGE", "board", 0, -1, "WITHSCORES") == [b"al", b"3.5", b"bob", b"7"]
+    assert cold.value("ZINCRBY", "board", 1, "al") == b"4.5"
     assert row("board") == [("al", 4.5), ("bob", 7.0)]
-    client("CONFIG", "SET", "zset-max-listpack-entries", 2)
-    assert client.value("ZADD", "board", 5, "eve") == 1
-    assert client.value("ZRANGE", "board", 0, -1) == [b"al", b"eve", b"bob"]
-    assert client.value("ZREM", "board", "bob") == 1
+    cold("CONFIG", "SET", "zset-max-listpack-entries", 2)
+    assert cold.value("ZADD", "board", 5, "eve") == 1
+    assert cold.value("ZRANGE", "board", 0, -1) == [b"al", b"eve", b"bob"]
+    assert cold.value("ZREM", "board", "bob") == 1
     assert row("board").copy() == [("al", 4.5), (b"eve", 5.0)]
 
 
 @pytest.mark.parametrize(
     "value", [[("a", "1")], [("a", math.nan)], [("a", 1), "b"], [("a",)], [("a", 1), (None, 2)], [("a", 10**400)]]
 )
-def test_what_is_no_sorted_set_is_of_the_wrong_type(client: Client, value: Any) -> None:
+def test_what_is_no_sorted_set_is_of_the_wrong_type(cold: Client, value: Any) -> None:
     keyspace(0).insert(("k", value))
     for call in (("ZRANGE", "k", 0, -1), ("ZADD", "k", 1, "x"), ("ZCARD", "k")):
-        mark, text = client(*call)
+        mark, text = cold(*call)
         assert (mark, text.split()[0]) == ("-", "WRONGTYPE")
     assert repr(row("k")) == repr(value)
 
