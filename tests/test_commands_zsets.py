@@ -223,6 +223,21 @@ def test_rank_with_score(client: Client, resp3: Client) -> None:
     assert client("ZRANK", "z", "a", "WITHSCORE", "x") == ("-", "ERR wrong number of arguments for 'zrank' command")
 
 
+@pytest.mark.parametrize("limit", [128, 2], ids=["small", "large"])
+def test_a_range_by_member_where_scores_differ(client: Client, limit: int) -> None:
+    client("CONFIG", "SET", "zset-max-listpack-entries", limit)
+    client("ZADD", "z", 1, "a", 2, "b", 3, "c", 4, "d")
+    assert client.value("ZRANGEBYLEX", "z", "[f", "[g") == []
+    assert client.value("ZRANGEBYLEX", "z", "[c", "+") == [b"c", b"d"]
+    assert client.value("ZREVRANGEBYLEX", "z", "(c", "-") == [b"b", b"a"]
+    assert client.value("ZRANGESTORE", "y", "z", "[f", "[g", "BYLEX") == 0
+    assert client.value("ZLEXCOUNT", "z", "-", "+") == 4
+    client("ZADD", "z", 0, "x")  # x a b c d
+    assert client.value("ZRANGEBYLEX", "z", "[b", "[c") == []
+    assert client.value("ZREVRANGEBYLEX", "z", "[c", "[b") == [b"c", b"b"]
+    assert client.value("ZREMRANGEBYLEX", "z", "(a", "+") == 5
+
+
 def test_a_walk_meets_every_member_once(client: Client) -> None:
     client("ZADD", "z", *[word for n in range(1000) for word in (n, f"m{n}")])
     found, cursor = [], b"0"

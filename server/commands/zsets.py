@@ -90,7 +90,11 @@ class ScoreRange:
 
 @dataclass(frozen=True, slots=True)
 class MemberRange:
-    """By member: `-`, `+`, `[member` or `(member`. All scores should be the same; the ends' scores stand for them."""
+    """By member: `-`, `+`, `[member` or `(member`. All scores should be the same.
+
+    Where they are not, Redis promises nothing; the first member that is in the range begins it then, and the first
+    behind that which is not ends it.
+    """
 
     low: bytes
     high: bytes
@@ -103,16 +107,35 @@ class MemberRange:
         return cls(low, high)
 
     def span(self, zset: ZSet, reverse: bool) -> tuple[int, int]:
-        length = len(zset)
-        return self._place(zset, self.low, 0, b"("), self._place(zset, self.high, length - 1, b"[")
+        score = zset.at(0)[1]
+        if score != zset.at(len(zset) - 1)[1]:
+            return self._span_of_any(zset, reverse)
+        return self._place(zset, score, self.low, b"("), self._place(zset, score, self.high, b"[")
 
     @staticmethod
-    def _place(zset: ZSet, word: bytes, beside: int, behind: bytes) -> int:
+    def _place(zset: ZSet, score: float, word: bytes, behind: bytes) -> int:
         """How many stand before this end; `behind`: the bracket with which the member itself stands before it, too."""
         if word in (b"-", b"+"):
             return 0 if word == b"-" else len(zset)
-        _, score = zset.at(beside)
         return zset.before(score, word[1:] + b"\0" if word[:1] == behind else word[1:])
+
+    def _span_of_any(self, zset: ZSet, reverse: bool) -> tuple[int, int]:
+        length = len(zset)
+        members = [member for member, _ in zset.slice(0, length, reverse)]
+        begins, goes_on = (self._is_below, self._is_above) if reverse else (self._is_above, self._is_below)
+        start = next((rank for rank, member in enumerate(members) if begins(member)), length)
+        stop = next((rank for rank in range(start, length) if not goes_on(members[rank])), length)
+        return (length - stop, length - start) if reverse else (start, stop)
+
+    def _is_above(self, member: bytes) -> bool:
+        return self.low == b"-" or (
+            self.low != b"+" and (member > self.low[1:] or (self.low[:1] == b"[" and member == self.low[1:]))
+        )
+
+    def _is_below(self, member: bytes) -> bool:
+        return self.high == b"+" or (
+            self.high != b"-" and (member < self.high[1:] or (self.high[:1] == b"[" and member == self.high[1:]))
+        )
 
 
 RANGES: dict[str, Callable[[bytes, bytes], Range]] = {
