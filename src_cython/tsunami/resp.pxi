@@ -143,13 +143,10 @@ cdef size_t spell_int64(int64_t value, char* out) noexcept nogil:
         at += 1
     return at
 
-cdef enum:
-    PLAIN_DOUBLE = 1 << 52      # whole numbers up to here are spelled as integers
-
 cdef size_t spell_double(double value, char* out) noexcept nogil:
     """The shortest decimal form that reads back as value, into out (32 bytes or more); its length. Needs no GIL.
 
-    As Redis 7.2 spells it: a whole number of up to 52 bits as an integer; else the least digits there are, in one of
+    As Redis 7.2 spells it: a whole number of up to 2**52 as an integer; else the least digits there are, in one of
     the three layouts of lay_digits.
     """
     cdef char[32] spelled
@@ -162,7 +159,7 @@ cdef size_t spell_double(double value, char* out) noexcept nogil:
     if isinf(value):
         memcpy(out, "inf" if value > 0 else "-inf", 4)
         return 3 if value > 0 else 4
-    if fabs(value) <= PLAIN_DOUBLE and <double><int64_t>value == value and (value != 0 or not signbit(value)):
+    if fabs(value) <= 4503599627370496.0 and <double><int64_t>value == value and (value != 0 or not signbit(value)):
         return spell_int64(<int64_t>value, out)
     if signbit(value):
         out[0] = c'-'
