@@ -182,7 +182,9 @@ _TOKENS = re.compile(r"\s*(?:([A-Za-z0-9_-]+)=(?=[\[(])|(\.\.\.)|([\[\]()|])|([^
 class _Synopsis:
     """A recursive descent over the words of one synopsis; it runs at import only, on our own lines."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, specs: int) -> None:
+        """`specs`: how many key specs there are; the last one is of all keys that are left."""
+        self.specs = specs
         self.items: list[tuple[str, str]] = []
         for match in _TOKENS.finditer(text):
             group, more, mark, word = match.groups()
@@ -245,7 +247,7 @@ class _Synopsis:
         if kind != "key":
             return Argument(name, kind)
         self.keys += 1
-        return Argument(name, kind, key_spec=self.keys - 1)
+        return Argument(name, kind, key_spec=min(self.keys, self.specs or self.keys) - 1)
 
     def bracket(self, opening: str, name: str | None) -> Argument:
         options = self.alternatives("]" if opening == "[" else ")")
@@ -463,12 +465,14 @@ def plain_synopsis(command: Command) -> str:
 
 def make(synopsis: str, flags: str = "", **facts: Unpack[Facts]) -> Command:
     """A record without a handler."""
-    reader = _Synopsis(synopsis)
+    keys = facts.get("keys", ())
+    specs = tuple(parse_key_spec(text) for text in ([keys] if isinstance(keys, str) else keys))
+    reader = _Synopsis(synopsis, len(specs))
     name = reader.name()
     arguments = tuple(reader.sequence())
     words = len(name) + sum(least_words(argument) for argument in arguments)
     derived = -words if any(is_open(argument) for argument in arguments) else words
-    flag_list, group, keys = tuple(flags.split()), facts["group"], facts.get("keys", ())
+    flag_list, group = tuple(flags.split()), facts["group"]
     acl = facts.get("acl", GROUP_CATEGORY.get(group, group))
     return Command(
         name="|".join(name),
@@ -481,7 +485,7 @@ def make(synopsis: str, flags: str = "", **facts: Unpack[Facts]) -> Command:
         summary=facts["summary"],
         complexity=facts.get("complexity", "O(1)"),
         arguments=arguments,
-        key_specs=tuple(parse_key_spec(text) for text in ([keys] if isinstance(keys, str) else keys)),
+        key_specs=specs,
         tips=tuple(facts.get("tips", "").split()),
         handler=None,
         hot=facts.get("hot", False),

@@ -97,7 +97,9 @@ def test_command_info_is_that_of_redis(redis: Client, name: str) -> None:
         if spec.unknown
         else {"keynumidx": 0, "firstkey": 1, "keystep": spec.step}
         if spec.counted
-        else {"lastkey": 0 if spec.last > 0 else spec.last, "keystep": spec.step, "limit": 0}
+        else {"lastkey": -1, "keystep": 1, "limit": 2}
+        if spec.keyword
+        else {"lastkey": spec.last - spec.first if spec.last > 0 else spec.last, "keystep": spec.step, "limit": 0}
         for spec in record.key_specs
     ]
 
@@ -225,6 +227,6 @@ def test_help_tells_every_subcommand_once() -> None:
 @pytest.mark.parametrize("words", [["FUNCTION"], ["FUNCTION", "LOAD", "x"], ["FUNCTION", "HELP"], ["function", "list"]])
 def test_of_functions_there_is_flush_alone(words: list[str]) -> None:
     argv = [word.encode() for word in words]
-    with pytest.raises(CommandError, match="ERR unknown command '(?i:FUNCTION)', with args beginning with: "):
+    with pytest.raises(CommandError, match=r"ERR unknown command '(?i:FUNCTION)', with args beginning with: "):
         registry.find(argv)
     assert registry.find([b"FUNCTION", b"FLUSH"]).name == "function|flush"
