@@ -268,7 +268,7 @@ class _Synopsis:
 
 
 def is_token(word: str) -> bool:
-    return word == word.upper() and any(c.isalpha() for c in word)
+    return word in ("=", "~", "*") or (word == word.upper() and any(c.isalpha() for c in word))
 
 
 def _block(parts: Sequence[Argument], name: str | None = None) -> Argument:

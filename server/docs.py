@@ -19,6 +19,7 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "commands.md"
 TITLES = {
     "table": "Tables: `ETS.*`",
     "string": "Keyspace: strings",
+    "stream": "Streams",
     "bitmap": "Keyspace: bits",
     "hash": "Keyspace: hashes",
     "set": "Keyspace: sets",

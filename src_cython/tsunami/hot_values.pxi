@@ -369,7 +369,7 @@ cdef void sink_count(void* ctx, const uint64_t* row) noexcept nogil:
     cdef int form = value_see(v.r, row, v.kind, &s)
     if form == SMALL:
         v.count = <int64_t>(s.n // 2 if v.kind == C_HASH or v.kind == C_SET else s.n)
-    elif form == OTHER or table_volatile(s.large.rows):
+    elif form == OTHER or (v.kind == C_HASH and s.large.order != NULL):
         v.r.odd = True
     else:
         v.count = <int64_t>table_len(s.large.rows)
@@ -419,6 +419,8 @@ cdef int edit_hset(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadlin
         if st == OTHER:
             return ST_STOP
         if st == LARGE:
+            if s.large.order != NULL:
+                return ST_STOP          # fields that expire: Python keeps account of them
             for i in range(2, argc(r), 2):
                 v.from_arg = i
                 value_part(v, i)
@@ -429,6 +431,8 @@ cdef int edit_hset(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadlin
                     return st
             return ST_OK
         body = s.body
+    if argc(r) // 2 - 1 > r.plane.small.hash_entries:
+        return ST_STOP                  # before each of them is spliced in
     for i in range(2, argc(r)):
         if arg_len(r, i) > r.plane.small.hash_value:
             return ST_STOP
@@ -477,7 +481,7 @@ cdef int edit_remove(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadl
     if old == NULL:
         return ST_EXISTS
     form = value_see(v.r, old, v.kind, &s)
-    if form == OTHER or (form == LARGE and table_volatile(s.large.rows)):
+    if form == OTHER or (form == LARGE and s.large.order != NULL):
         return ST_STOP
     if form == LARGE:
         for i in range(2, argc(v.r)):
@@ -584,6 +588,8 @@ cdef int edit_sadd(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadlin
                     return st
             return ST_OK
         body = s.body
+    if argc(r) - 2 > r.plane.small.set_entries and argc(r) - 2 > r.plane.small.set_ints:
+        return ST_STOP
     pair[1].cell = NIL_ATOM
     pair[1].base = NULL
     for i in range(2, argc(r)):
@@ -1205,6 +1211,8 @@ cdef int edit_zadd(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadlin
             return ST_STOP
         if form == SMALL:
             body = s.body
+    if form == SMALL and argc(r) // 2 - 1 > r.plane.small.zset_entries:
+        return ST_STOP
     for i in range(2, argc(r), 2):
         if form == SMALL and arg_len(r, i + 1) > r.plane.small.zset_value:
             return ST_STOP
