@@ -19,12 +19,12 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "commands.md"
 TITLES = {
     "table": "Tables: `ETS.*`",
     "string": "Keyspace: strings",
-    "stream": "Streams",
     "bitmap": "Keyspace: bits",
     "hash": "Keyspace: hashes",
     "set": "Keyspace: sets",
     "list": "Keyspace: lists",
     "sorted-set": "Keyspace: sorted sets",
+    "stream": "Keyspace: streams",
     "generic": "Keyspace: keys",
     "pubsub": "Messages",
     "scripting": "Scripts",
