@@ -44,7 +44,14 @@ Handler: TypeAlias = Callable[["Session", list[bytes]], "Reply | Awaitable[Reply
 
 
 class CommandError(Exception):
-    """A user's mistake: its text is the error reply, whose first word tells clients what kind it is."""
+    """A user's mistake: its text is the error reply, whose first word tells clients what kind it is.
+
+    `counted`: INFO's error statistics know of it already, since it is what a command inside of this one has answered.
+    """
+
+    def __init__(self, text: str, counted: bool = False) -> None:
+        super().__init__(text)
+        self.counted = counted
 
 
 def wrong_number(name: str) -> CommandError:

@@ -220,7 +220,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
                 "whether new users may use all channels, or none"),
         Setting("acllog-max-len", number(0, LONG_MAX), "128", True, "entries that ACL LOG keeps"),
         Setting("protected-mode", yes_no, "yes", True, "while there is no password, serve only this machine"),
-        Setting("maxclients", number(1, INT_MAX), "10000", True, "connections at the same time"),
+        Setting("maxclients", number(1, (1 << 32) - 1), "10000", True, "connections at the same time"),
         Setting("timeout", number(0, INT_MAX), "0", True, "close a connection after so many idle seconds; 0: never"),
         Setting("tcp-keepalive", number(0, INT_MAX), "300", True, "seconds between probes of a silent peer; 0: none"),
         Setting("enable-debug-command", choice("yes", "no", "local"), "local", False, "who may use DEBUG"),

@@ -649,7 +649,8 @@ class Session:
             text = f"ERR internal error: {type(error).__name__}"
         self._count(command, argv, start)
         self.app.shared.commands[command.name].failed += 1
-        self.app.shared.count_error(text)
+        if not (isinstance(error, CommandError) and error.counted):
+            self.app.shared.count_error(text)
         return _wire.Error(text)
 
     def _refused(self, command: Command | None, text: str) -> _wire.Error:

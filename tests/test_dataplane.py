@@ -446,7 +446,8 @@ def test_a_port_in_use_is_exit_status_1_and_says_so() -> None:
         (["--port", "70000"], "--port: argument must be between 0 and 65535 inclusive"),
         (["--io", "magic"], "--io: argument(s) must be one of the following: auto, native, asyncio"),
         (["--no-such-flag", "1"], "unrecognized arguments: --no-such-flag"),
-        (["redis.conf"], "unrecognized arguments: redis.conf"),
+        (["missing.toml"], "missing.toml: No such file or directory"),
+        (["one.toml", "two.toml"], "unrecognized arguments: two.toml"),
     ],
 )
 def test_a_wrong_command_line_is_exit_status_2_and_says_so(flags: list[str], says: str) -> None:

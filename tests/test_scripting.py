@@ -316,3 +316,72 @@ def test_there_is_no_limit_if_it_is_zero() -> None:
         caller.send("EVAL", "for i = 1, 2e7 do end return 1", 0)
         assert ("+", "PONG") == other("PING")
         assert (":", 1) == caller.read()
+
+
+# ---- what INFO tells of errors
+
+
+def errors_told(client: Client, *commands: str) -> dict[str, str]:
+    """INFO's figures of errors, and of what became of the calls of these commands."""
+    lines = client.value("INFO", "errorstats", "commandstats", "stats").decode().split("\r\n")
+    pairs = dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
+    told = {name: pairs[name] for name in pairs if name.startswith("errorstat_")}
+    for name in commands:
+        facts = pairs.get(f"cmdstat_{name}", "").split(",")
+        told[name] = ",".join(fact for fact in facts if fact.startswith(("calls", "rejected", "failed")))
+    return {**told, "total": pairs["total_error_replies"]}
+
+
+@pytest.mark.peer("redis-server")
+@pytest.mark.parametrize(
+    "script",
+    [
+        "return redis.call('select', 99)",
+        "return redis.pcall('select', 99)",
+        "local t = redis.pcall('select', 99) return t.err",
+        "return redis.call('set', 'only a key')",
+        "return redis.pcall('set', 'only a key')",
+        "return redis.pcall('nosuchcommand')",
+        "return redis.error_reply('MINE is this')",
+        "return redis.error_reply('')",
+        "return {err = 'THEIRS is that'}",
+        "error('no')",
+        "error({err = 'OURS is here'})",
+        "return 1",
+    ],
+)
+@pytest.mark.parametrize("how", ["eval", "eval_ro"])
+def test_errors_of_scripts_are_counted_once_as_on_redis(server: Any, how: str, script: str) -> None:
+    with redis_server() as port, Client(port) as real, Client(server.port) as ours:
+        told = []
+        for client in (real, ours):
+            client("CONFIG", "RESETSTAT")
+            client(how, script, 0)
+            told.append(errors_told(client, how, "select", "set"))
+        assert told[0] == told[1]
+
+
+@pytest.mark.peer("redis-server")
+def test_a_write_in_a_read_only_script_is_an_error_counted_once(server: Any) -> None:
+    with redis_server() as port, Client(port) as real, Client(server.port) as ours:
+        told = []
+        for client in (real, ours):
+            client("CONFIG", "RESETSTAT")
+            client("EVAL_RO", "return redis.call('set', KEYS[1], 'v')", 1, "k")
+            client("EVAL_RO", "return redis.pcall('set', KEYS[1], 'v').err", 1, "k")
+            told.append(errors_told(client, "eval_ro", "set"))
+        assert told[0] == told[1]
+
+
+@pytest.mark.peer("redis-server")
+def test_a_script_sees_a_set_sorted_where_sort_does_not_sort(server: Any) -> None:
+    scripts = [
+        "return redis.call('sort', KEYS[1], 'by', '_')",
+        "return redis.call('sort', KEYS[1], 'by', '_', 'get', '#')",
+    ]
+    with redis_server() as port, Client(port) as real, Client(server.port) as ours:
+        for client in (real, ours):
+            client("DEL", "s")
+            client("SADD", "s", *"azbycxdwevfugthsirjqkplomn", "aa", "aaa", "azz")
+        for script in scripts:
+            assert real("EVAL", script, 1, "s") == ours("EVAL", script, 1, "s")

@@ -114,13 +114,14 @@ def weight(text: bytes | None) -> float:
 # ---- the command
 
 
-def in_order(step: Step, value: Value | None, options: Options) -> list[bytes]:
+def in_order(step: Step, value: Value | None, options: Options, in_script: bool) -> list[bytes]:
     """The elements that are asked for, in order."""
     if value is None:
         return []
     span = window(options, len(value))
-    # What is stored must not depend on the order that a set happens to have.
-    if not options.sorts and not (type(value) is Set and options.store is not None):
+    # What is stored, or a script sees, must not depend on the order that a set happens to have.
+    settled = type(value) is Set and (options.store is not None or in_script)
+    if not options.sorts and not settled:
         return unsorted(value, span, options.descending)
     elements = list(all_of(value))
     if not options.sorts:
@@ -181,7 +182,7 @@ def sort_elements(session: Session, name: bytes, args: list[bytes]) -> Reply:
     key, target = args[0], options.store
     keys = [] if options.looks_elsewhere else [key, *([target] if target is not None else [])]
     with Step(session, *keys) as step:
-        elements = in_order(step, sortable(step, key), options)
+        elements = in_order(step, sortable(step, key), options, session.in_script)
         found: list[bytes | None] = (
             [looked_up(step, pattern, element) for element in elements for pattern in options.gets]
             if options.gets

@@ -85,11 +85,11 @@ class Caller:
                 return None, NOTHING
             facts = self._facts.get(argv[0]) or self._learn(argv)
             if facts is None:
-                return None, UNKNOWN
+                return None, self._refused(None, UNKNOWN)
             command, writes = facts
             if writes:
                 if self._read_only:
-                    return None, NO_WRITES
+                    return None, self._refused(command, NO_WRITES)
                 self.wrote = True
             if command.hot and self._native is not None:
                 data = self._native(argv)
@@ -170,10 +170,11 @@ class Caller:
         data = _wire.encode(reply, session.conn.resp)
         return self._taken(data) if len(data) <= self.reply_most else (None, TOO_LARGE)
 
-    def _refused(self, command: Command, line: bytes) -> bytes:
+    def _refused(self, command: Command | None, line: bytes) -> bytes:
         assert self._session is not None
         shared = self._session.app.shared
-        shared.commands[command.name].rejected += 1
+        if command is not None:
+            shared.commands[command.name].rejected += 1
         shared.count_error(line[1:].decode("utf-8", "replace"))
         return line
 

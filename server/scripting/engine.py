@@ -41,13 +41,25 @@ class LuaMissing(Exception):
 
 
 class Failed(Exception):
-    """A run ended by an error: its text, and where it came from as Lua says it ("" if nobody knows)."""
+    """A run ended by an error: its text, where it came from as Lua says it ("" if nobody knows), and whether it is the
+    error of a command that has been counted as such.
+    """
 
-    def __init__(self, text: bytes, source: bytes = b"", line: int = -1) -> None:
+    def __init__(self, text: bytes, source: bytes = b"", line: int = -1, counted: bool = False) -> None:
         super().__init__(text)
         self.text = text
         self.source = source
         self.line = line
+        self.counted = counted
+
+
+class Answered(Exception):
+    """A run ended well, and its result is an error."""
+
+    def __init__(self, text: bytes, counted: bool) -> None:
+        super().__init__(text)
+        self.text = text
+        self.counted = counted
 
 
 def no_attributes(obj: object, name: object, setting: bool) -> str:
@@ -125,7 +137,7 @@ class Engine:
         self._drop(number)
 
     def run(self, number: int, resp: int, keys: int, words: list[bytes]) -> object:
-        """Run a script and give its reply. Failed."""
+        """Run a script and give its reply. Failed, Answered."""
         if self._used(True) + sum(map(len, words)) > self._soft and not self.room(sum(map(len, words))):
             raise Failed(b"ERR not enough memory")
         try:
@@ -142,6 +154,8 @@ class Engine:
             return answer
         if kind is tuple:
             if answer[0] is True:
+                if answer[1][0] == 45:  # -
+                    raise Answered(answer[1][1:-2], answer[2])
                 return _wire.Raw(answer[1])
             raise Failed(*answer[1:])
         return truncated(answer) if kind is not bool else 1 if answer else None

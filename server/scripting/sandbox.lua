@@ -904,6 +904,11 @@ local function drop(number)
     scripts[number] = nil
 end
 
+-- Has the error been counted already, by the command that answered it?
+local function is_counted(problem)
+    return rawget(real_of[problem] or problem, "ignore_error_stats_update") and true or false
+end
+
 local function finished(ok, value)
     if ok then
         if type(value) ~= "table" and not (resp == 3 and type(value) == "boolean") then
@@ -920,17 +925,18 @@ local function finished(ok, value)
         if memory_full() then
             return nil, "ERR not enough memory", "", -1
         end
-        return true, text
+        return true, text, type(value) == "table" and is_counted(value)
     end
     local text = rawget(value, "err")
     if type(text) ~= "string" and type(text) ~= "number" then
         text = "ERR unknown error"
     end
-    return nil, tostring(text), rawget(value, "source") or "", rawget(value, "line") or -1
+    return nil, tostring(text), rawget(value, "source") or "", rawget(value, "line") or -1, is_counted(value)
 end
 
 -- Run a script: how the client speaks, how many of the words are keys, the words.
--- The value if it is plain; true and a reply in RESP; nil, the text of an error, source and line.
+-- The value if it is plain; true, a reply in RESP, and whether that is an error that has been counted; nil, the text of
+-- an error, source, line, and the same.
 local function run(number, client, keys, ...)
     resp, caller = 2, client
     if keys == 1 then

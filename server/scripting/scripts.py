@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from tsunami import _core, _wire, keyspace
 from tsunami_server.command import CommandError, registry
 from tsunami_server.scripting.caller import Caller
-from tsunami_server.scripting.engine import MEMORY, MISSING, Engine, Failed, LuaMissing
+from tsunami_server.scripting.engine import MEMORY, MISSING, Answered, Engine, Failed, LuaMissing
 
 if TYPE_CHECKING:
     from tsunami_server.session import Session
@@ -166,7 +166,9 @@ class Scripts:
                     conn.resp = 2
                 return engine.run(script.number, resp, keys, words)
             except Failed as error:
-                raise CommandError(self._told(script, error)) from None
+                raise CommandError(self._told(script, error), error.counted) from None
+            except Answered as error:
+                raise CommandError(shown(error.text), error.counted) from None
             finally:
                 if conn.db != db:
                     conn.db = db
