@@ -91,7 +91,9 @@ cdef int value_see(run_t* r, const uint64_t* row, int kind, seen_t* s) noexcept 
         return SMALL if s.n and binaries(s.body, s.n, 2) else OTHER
     if k == K_LIST and (kind == C_LIST or kind == C_ZSET):
         s.body = box_body(c, <const char*>row, &s.n)
-        return SMALL if (term_kind(s.body[1]) == K_TUPLE) == (kind == C_ZSET) else OTHER
+        if kind == C_ZSET:
+            return SMALL if zset_sound(s.body) else OTHER
+        return SMALL if term_kind(s.body[1]) != K_TUPLE else OTHER
     if k == K_EXT and kind == C_SET:
         s.body = box_body(c, <const char*>row, &s.n)
         if s.body[1] != SET_NAME or term_kind(s.body[2]) != K_MAP:
@@ -99,6 +101,24 @@ cdef int value_see(run_t* r, const uint64_t* row, int kind, seen_t* s) noexcept 
         s.body = box_body(s.body[2], <const char*>s.body, &s.n)
         return SMALL if s.n and binaries(s.body, s.n, 2) else OTHER
     return OTHER
+
+cdef bint zset_sound(const uint64_t* body) noexcept nogil:
+    """Are these the pairs of a sorted set, in order? A Python program may have put there what it likes."""
+    cdef const uint64_t* pair
+    cdef const char* before = NULL
+    cdef char scratch[2][8]
+    cdef size_t i, n = 0, have = 0
+    cdef double least = 0, score = 0
+    for i in range(body_cells(body)):
+        pair = entry_of(body, i)
+        if pair == NULL or not number_cell(pair[2], <const char*>pair, &score) or score != score:
+            return False
+        if i and (score < least or (score == least and bytes_order(pair[1], pair, before, n) <= 0)):
+            return False
+        least = score
+        before = term_bytes(pair[1], <const char*>pair, scratch[i & 1], &have)
+        n = have
+    return True
 
 cdef inline bint binaries(const uint64_t* body, size_t n, size_t step) noexcept nogil:
     """Are the keys of a map binaries? They ascend, so the first and the last one tell."""
