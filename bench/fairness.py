@@ -135,6 +135,14 @@ def at(times: list[float], share: float) -> float:
     return times[min(len(times) - 1, int(len(times) * share))]
 
 
+BESIDE: dict[str, tuple[object, ...]] = {
+    "alone": (),
+    "pipeline": (floods,),
+    "slow": (reads_slowly,),
+    "both": (floods, reads_slowly),
+}
+
+
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 3.0
     sides = ["tsunami"] + (["redis"] if shutil.which("redis-server") else [])
@@ -143,12 +151,7 @@ def main() -> None:
     for side in sides:
         with server(side) as port:
             base = 0.0
-            for name, disturbers in (
-                ("alone", ()),
-                ("pipeline", (floods,)),
-                ("slow", (reads_slowly,)),
-                ("both", (floods, reads_slowly)),
-            ):
+            for name, disturbers in BESIDE.items():
                 times = beside(port, disturbers, seconds)
                 base = base or at(times, 0.999)
                 print(

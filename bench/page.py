@@ -138,9 +138,33 @@ def mixes(result: common.Result) -> list[str]:
     return ["### ETS's throughput mixes", "", words, "", *table(head, rows)]
 
 
+def values(result: common.Result) -> list[str]:
+    """CPU of both, and ours over theirs."""
+    rows = []
+    for r in result.rows("values", side="tsunami-server"):
+        where = {"command": r["command"], "pipeline": r["pipeline"]}
+        theirs = result.value("values", "cpu_us", side="redis-server", **where)
+        ours = float(r["cpu_us"])
+        name = r["command"].replace("_", " ")
+        ratio = f"{ours / theirs:.2f}x" if theirs else "-"
+        rows.append([name, r["pipeline"], number(theirs, "{:.2f}"), number(ours, "{:.2f}"), ratio])
+    head = ["", "pipeline", "redis-server, CPU us", "tsunami-server, CPU us", "ours / theirs"]
+    lines = ["### Collections, scripts, messages, transactions", "", *table(head, rows)]
+    lines += plain("Memory of collections", "What the resident set grows by, MB.", result, "value_memory")
+    words = "What a client waits for its GETs beside others; `times`: p99.9 over that of `alone`."
+    return lines + plain("Fairness", words, result, "fairness")
+
+
 def page(results: targets.Results) -> list[str]:
     lines = []
-    for part, draw in (("inprocess", inprocess), ("queries", queries), ("mixes", mixes), ("server", server)):
+    drawn = (
+        ("inprocess", inprocess),
+        ("queries", queries),
+        ("mixes", mixes),
+        ("server", server),
+        ("values", values),
+    )
+    for part, draw in drawn:
         if part in results:
             lines += draw(results[part])
     if latency := results.get("latency"):
@@ -161,7 +185,7 @@ def page(results: targets.Results) -> list[str]:
 def main() -> None:
     results = {
         p: r
-        for p in ("inprocess", "queries", "mixes", "server", "latency", "memory", "gc", "growth")
+        for p in ("inprocess", "queries", "mixes", "server", "values", "latency", "memory", "gc", "growth")
         if (r := common.latest(p))
     }
     newest = max(results.values(), key=lambda r: r.head["date"])

@@ -29,6 +29,7 @@ PARTS = {
     "queries": "queries",
     "mixes": "mixes",
     "server": "server",
+    "values": "values",
     "latency": "latency",
     "memory": "memory",
     "gc": "gcpause",

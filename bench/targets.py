@@ -218,11 +218,65 @@ def _queries() -> list[Target]:
     return [*found, told, *waits]
 
 
+def value_us(side: str, command: str, pipeline: int) -> Figure:
+    """Of the part `values`."""
+    return lambda r: _part(r, "values", "values", "cpu_us", side=side, command=command, pipeline=pipeline)
+
+
+def value_mb(side: str, what: str) -> Figure:
+    return lambda r: _part(r, "values", "value_memory", "mb", side=side, what=what)
+
+
+def fair(beside: str) -> Figure:
+    return lambda r: _part(r, "values", "fairness", "times", side="tsunami", beside=beside)
+
+
+def fair_note(beside: str) -> Callable[[Results], str]:
+    def note(r: Results) -> str:
+        theirs = _part(r, "values", "fairness", "times", side="redis", beside=beside)
+        return f"redis-server itself {theirs:.2f}x" if theirs is not None else ""
+
+    return note
+
+
+VALUE_COMMANDS = (
+    "HSET", "HSET,_small", "HGET", "HGETALL(10)", "LPUSH", "RPOP", "LRANGE(100)", "SADD", "SISMEMBER", "ZADD",
+    "ZRANGE(100)", "ZRANGE(100),_large", "ZRANK", "PUBLISH_to_50", "MULTI_10_SET_EXEC", "EVALSHA_return_1",
+    "EVALSHA_lock_release",
+)  # fmt: skip
+
+
+def microseconds(ours: Figure, theirs: Figure, unit: str = "us") -> Callable[[Results], str]:
+    def note(r: Results) -> str:
+        x, y = ours(r), theirs(r)
+        return f"{x:.2f} / {y:.2f} {unit}" if x is not None and y is not None else ""
+
+    return note
+
+
+def _values() -> list[Target]:
+    found = []
+    for command in VALUE_COMMANDS:
+        ours, theirs = value_us("tsunami-server", command, 16), value_us("redis-server", command, 16)
+        name = command.replace("_", " ")
+        found.append(Target(f"CPU per {name} at pipeline 16, against redis-server", over(ours, theirs),
+                            2.0 if "EVALSHA" in command else 0.8, note=microseconds(ours, theirs)))  # fmt: skip
+    for what in ("100,000_hashes_of_5_fields", "one_sorted_set_of_1,000,000"):
+        ours, theirs = value_mb("tsunami-server", what), value_mb("redis-server", what)
+        name = what.replace("_", " ")
+        found.append(Target(f"memory of {name}, against redis-server", over(ours, theirs), 1.0,
+                            note=microseconds(ours, theirs, "MB")))  # fmt: skip
+    for beside, name in (("pipeline", "a 100 MB pipeline"), ("slow", "a slow reader"), ("both", "both")):
+        found.append(Target(f"p99.9 of GET beside {name}, against alone", fair(beside), 2.0, note=fair_note(beside)))
+    return found
+
+
 TARGETS = [
     *_inprocess(),
     *_queries(),
     *_state(),
     *_server(),
+    *_values(),
     Target("a 1 ms asyncio ticker under full load, late at p99, ms", ticker, 2.0, unit=""),
 ]
 

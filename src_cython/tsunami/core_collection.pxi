@@ -23,8 +23,8 @@ cdef class Collection:
     """A large value of a keyspace: its type as Redis calls it, and the tables that hold it.
 
     It is what stands in the row of a key whose value has outgrown one term: look, but leave the writing to the
-    commands, which know what the tables promise each other. `len` counts rows; fields of a hash that have just expired are
-    counted until they are swept, a few milliseconds later, although nobody sees them any more.
+    commands, which know what the tables promise each other. `len` counts rows; fields of a hash that have just expired
+    are counted until they are swept, a few milliseconds later, although nobody sees them any more.
 
     >>> from tsunami import Table
     >>> rows = Table(stripes=1)
