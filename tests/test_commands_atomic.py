@@ -35,7 +35,6 @@ class Nobody:
     def touched(self, db: int, key: bytes) -> None: ...
 
 
-
 @pytest.fixture(params=["hot", "cold"])
 def server(request: pytest.FixtureRequest) -> Iterator[Any]:
     with our_server(all_cold=request.param == "cold") as server:

@@ -497,7 +497,9 @@ def test_command_docs_tells_what_it_is_asked(client: Client) -> None:
     assert names() == list(registry.commands)
 
 
-@pytest.mark.parametrize("name", sorted(record.name for record in registry.commands.values() if "help" in record.subcommands))
+@pytest.mark.parametrize(
+    "name", sorted(record.name for record in registry.commands.values() if "help" in record.subcommands)
+)
 def test_help_of_every_container(client: Client, name: str) -> None:
     lines = [line.decode() for line in client.value(name, "HELP")]
     assert lines[0] == f"{name.upper()} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
