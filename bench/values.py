@@ -2,8 +2,8 @@
 
 CPU is the server's over the run (all threads, from schedstat) divided by the commands; the servers stand on one core,
 the client on the other, and take turns. Single commands are sent by redis-benchmark, with random members out of
-100,000; MULTI ... EXEC and PUBLISH by a driver of our own over plain sockets, since redis-benchmark knows no such requests. A
-transaction is counted as one: twelve commands in one packet, sixteen packets in flight or as many as the pipeline says.
+100,000; MULTI ... EXEC and PUBLISH by a driver of our own over plain sockets, since redis-benchmark knows no such
+requests. A transaction is counted as one: twelve commands, and as many transactions in one packet as the pipeline says.
 
 Memory is what the resident set grows by, the data being sent through the same client to both.
 """

@@ -1,12 +1,15 @@
 """Values with parts: opened and stored by a Step, small and large, as both doors see them."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
-from tsunami import Table, keyspace
+from tsunami import Table, _wire, keyspace
 from tsunami._core import Collection
 from tsunami_server.command import CommandError
+from tsunami_server.shared import Shared
+from tsunami_server.signals import Signals
 from tsunami_server.values import Hash, Step, kind_of, read
 
 LIMITS = {"hash-max-listpack-entries": 4, "hash-max-listpack-value": 8}
@@ -17,6 +20,8 @@ class Sessionlike:
 
     def __init__(self, table: Table) -> None:
         self.table = table
+        self.app = SimpleNamespace(shared=Shared(Signals(_wire.Plane([keyspace(i) for i in range(16)]))))
+        self.changes = self.app.shared.signals
 
     def setting(self, name: str) -> int:
         return LIMITS[name]

@@ -3,8 +3,6 @@
 Fields that expire are in hash_expiry.py. What a hash is, small and large, is in values/hash.py.
 """
 
-from collections.abc import Callable
-
 from tsunami._wire import OK
 from tsunami_server.arguments import (
     INT64_MAX,
@@ -21,33 +19,13 @@ from tsunami_server.arguments import (
 from tsunami_server.command import CommandError, Reply, command, wrong_number
 from tsunami_server.scanning import ScanOptions, scan_cursor
 from tsunami_server.session import Session
-from tsunami_server.values import Hash, Step, read
+from tsunami_server.values import Hash, Step, one_moment, read
 
 NOT_INTEGER_IN_HASH = "ERR hash value is not an integer"
 NOT_FLOAT_IN_HASH = "ERR hash value is not a float"
 OUT_OF_RANGE = "ERR value is out of range"
 UNORDERED = "nondeterministic_output_order"
 MOST_CHOSEN = 1 << 27  # what a client may ask for with a negative count; Redis would try, and never end
-
-
-def looked_up(session: Session, key: bytes) -> Hash | None:
-    """The hash, to read one thing of it. Counts as a hit or a miss."""
-    value = read(session, key, Hash)
-    session.app.shared.hits += value is not None
-    session.app.shared.misses += value is None
-    return value
-
-
-def one_moment(session: Session, key: bytes, tell: Callable[[Hash], Reply], empty: Reply) -> Reply:
-    """What `tell` makes of the hash as it is at one moment; `empty` if there is none."""
-    value = looked_up(session, key)
-    if value is None:
-        return empty
-    if value.large is None:
-        return tell(value)
-    with Step(session, key) as step:
-        value = step.value(key, Hash)
-        return empty if value is None else tell(value)
 
 
 # ---- writing
@@ -173,7 +151,7 @@ def hincrbyfloat(session: Session, args: list[bytes]) -> Reply:
     summary="The value of a field; null if there is none.",
 )  # fmt: skip
 def hget(session: Session, args: list[bytes]) -> Reply:
-    value = looked_up(session, args[0])
+    value = read(session, args[0], Hash)
     return None if value is None else value.get(args[1])
 
 
@@ -184,7 +162,7 @@ def hget(session: Session, args: list[bytes]) -> Reply:
 )  # fmt: skip
 def hmget(session: Session, args: list[bytes]) -> Reply:
     key, *fields = args
-    return one_moment(session, key, lambda value: [value.get(field) for field in fields], [None] * len(fields))
+    return one_moment(session, key, Hash, lambda value: [value.get(field) for field in fields], [None] * len(fields))
 
 
 @command(
@@ -192,7 +170,7 @@ def hmget(session: Session, args: list[bytes]) -> Reply:
     summary="All fields and their values.", complexity="O(N) in the number of fields",
 )  # fmt: skip
 def hgetall(session: Session, args: list[bytes]) -> Reply:
-    return one_moment(session, args[0], lambda value: dict(value.items()), {})
+    return one_moment(session, args[0], Hash, lambda value: dict(value.items()), {})
 
 
 @command(
@@ -200,7 +178,7 @@ def hgetall(session: Session, args: list[bytes]) -> Reply:
     summary="All fields.", complexity="O(N) in the number of fields",
 )  # fmt: skip
 def hkeys(session: Session, args: list[bytes]) -> Reply:
-    return one_moment(session, args[0], lambda value: [field for field, _ in value.items()], [])
+    return one_moment(session, args[0], Hash, lambda value: [field for field, _ in value.items()], [])
 
 
 @command(
@@ -208,14 +186,14 @@ def hkeys(session: Session, args: list[bytes]) -> Reply:
     summary="The values of all fields.", complexity="O(N) in the number of fields",
 )  # fmt: skip
 def hvals(session: Session, args: list[bytes]) -> Reply:
-    return one_moment(session, args[0], lambda value: [text for _, text in value.items()], [])
+    return one_moment(session, args[0], Hash, lambda value: [text for _, text in value.items()], [])
 
 
 @command(
     "HLEN key", "readonly fast", hot=True, group="hash", since="2.0.0", keys="1 RO", summary="The number of fields."
 )
 def hlen(session: Session, args: list[bytes]) -> Reply:
-    return len(looked_up(session, args[0]) or ())
+    return len(read(session, args[0], Hash) or ())
 
 
 @command(
@@ -223,7 +201,7 @@ def hlen(session: Session, args: list[bytes]) -> Reply:
     summary="Tell whether a hash has a field: 1 or 0.",
 )  # fmt: skip
 def hexists(session: Session, args: list[bytes]) -> Reply:
-    return int(args[1] in (looked_up(session, args[0]) or ()))
+    return int(args[1] in (read(session, args[0], Hash) or ()))
 
 
 @command(
@@ -231,7 +209,7 @@ def hexists(session: Session, args: list[bytes]) -> Reply:
     summary="The length of a field's value in bytes; 0 if there is none.",
 )  # fmt: skip
 def hstrlen(session: Session, args: list[bytes]) -> Reply:
-    value = looked_up(session, args[0])
+    value = read(session, args[0], Hash)
     return 0 if value is None else len(value.get(args[1]) or b"")
 
 
@@ -254,7 +232,7 @@ def chosen(word: bytes) -> int:
 def hrandfield(session: Session, args: list[bytes]) -> Reply:
     key, *options = args
     if not options:
-        return one_moment(session, key, lambda value: next((field for field, _ in value.any(1)), None), None)
+        return one_moment(session, key, Hash, lambda value: next((field for field, _ in value.any(1)), None), None)
     count, with_values = chosen(options[0]), len(options) == 2
     if len(options) > 2 or (with_values and options[1].upper() != b"WITHVALUES"):
         raise CommandError(SYNTAX)
@@ -267,7 +245,7 @@ def hrandfield(session: Session, args: list[bytes]) -> Reply:
             return [field for field, _ in found]
         return found if session.conn.resp >= 3 else [part for pair in found for part in pair]
 
-    return one_moment(session, key, tell, [])
+    return one_moment(session, key, Hash, tell, [])
 
 
 @command(
@@ -278,7 +256,7 @@ def hrandfield(session: Session, args: list[bytes]) -> Reply:
 )  # fmt: skip
 def hscan(session: Session, args: list[bytes]) -> Reply:
     cursor = scan_cursor(args[1])
-    value = looked_up(session, args[0])
+    value = read(session, args[0], Hash)
     if value is None:
         return [b"0", []]
     options = ScanOptions.parse(args[2:], fields=True)

@@ -12,29 +12,9 @@ from tsunami_server.command import CommandError, Reply, command
 from tsunami_server.commands.hashes import UNORDERED, chosen
 from tsunami_server.scanning import ScanOptions, scan_cursor
 from tsunami_server.session import Session
-from tsunami_server.values import Set, Step, read
+from tsunami_server.values import Set, Step, one_moment, read
 
 VARYING = "nondeterministic_output"
-
-
-def looked_up(session: Session, key: bytes) -> Set | None:
-    """The set, to read one thing of it. Counts as a hit or a miss."""
-    value = read(session, key, Set)
-    session.app.shared.hits += value is not None
-    session.app.shared.misses += value is None
-    return value
-
-
-def one_moment(session: Session, key: bytes, tell: Callable[[Set], Reply], empty: Reply) -> Reply:
-    """What `tell` makes of the set as it is at one moment; `empty` if there is none."""
-    value = looked_up(session, key)
-    if value is None:
-        return empty
-    if value.large is None:
-        return tell(value)
-    with Step(session, key) as step:
-        value = step.value(key, Set)
-        return empty if value is None else tell(value)
 
 
 # ---- members
@@ -84,7 +64,7 @@ def told_removed(session: Session, event: str, key: bytes, emptied: bool) -> Non
     summary="Tell whether a set has a member: 1 or 0.",
 )  # fmt: skip
 def sismember(session: Session, args: list[bytes]) -> Reply:
-    return int(args[1] in (looked_up(session, args[0]) or ()))
+    return int(args[1] in (read(session, args[0], Set) or ()))
 
 
 @command(
@@ -93,7 +73,8 @@ def sismember(session: Session, args: list[bytes]) -> Reply:
 )  # fmt: skip
 def smismember(session: Session, args: list[bytes]) -> Reply:
     key, *members = args
-    return one_moment(session, key, lambda value: [int(there) for there in value.have(members)], [0] * len(members))
+    nobody = [0] * len(members)
+    return one_moment(session, key, Set, lambda value: [int(there) for there in value.have(members)], nobody)
 
 
 @command(
@@ -101,7 +82,7 @@ def smismember(session: Session, args: list[bytes]) -> Reply:
     summary="All members of a set.", complexity="O(N) in the number of members",
 )  # fmt: skip
 def smembers(session: Session, args: list[bytes]) -> Reply:
-    return one_moment(session, args[0], lambda value: set(value.members()), set())
+    return one_moment(session, args[0], Set, lambda value: set(value.members()), set())
 
 
 @command(
@@ -114,7 +95,7 @@ def smembers(session: Session, args: list[bytes]) -> Reply:
     summary="The number of members of a set.",
 )
 def scard(session: Session, args: list[bytes]) -> Reply:
-    return len(looked_up(session, args[0]) or ())
+    return len(read(session, args[0], Set) or ())
 
 
 @command(
@@ -148,7 +129,7 @@ def smove(session: Session, args: list[bytes]) -> Reply:
 )  # fmt: skip
 def sscan(session: Session, args: list[bytes]) -> Reply:
     cursor = scan_cursor(args[1])
-    value = looked_up(session, args[0])
+    value = read(session, args[0], Set)
     if value is None:
         return [b"0", []]
     options = ScanOptions.parse(args[2:])
@@ -167,11 +148,11 @@ def sscan(session: Session, args: list[bytes]) -> Reply:
 def srandmember(session: Session, args: list[bytes]) -> Reply:
     key, *options = args
     if not options:
-        return one_moment(session, key, lambda value: next(iter(value.any(1)), None), None)
+        return one_moment(session, key, Set, lambda value: next(iter(value.any(1)), None), None)
     if len(options) > 1:
         raise CommandError(SYNTAX)
     count = chosen(options[0])
-    return one_moment(session, key, lambda value: value.some(count) if count >= 0 else value.any(-count), [])
+    return one_moment(session, key, Set, lambda value: value.some(count) if count >= 0 else value.any(-count), [])
 
 
 @command(

@@ -24,7 +24,7 @@ from tsunami import Row
 from tsunami_server.values.hash import Hash
 from tsunami_server.values.list import List
 from tsunami_server.values.set import Set
-from tsunami_server.values.step import Step, read
+from tsunami_server.values.step import Step, one_moment, read
 from tsunami_server.values.stream import Stream
 from tsunami_server.values.value import Value, kind_of
 from tsunami_server.values.zset import ZSet
@@ -37,4 +37,4 @@ def opened(row: Row) -> Value:
     return KINDS[kind_of(row)].open(row[1])
 
 
-__all__ = ["KINDS", "Hash", "List", "Set", "Step", "Stream", "Value", "ZSet", "kind_of", "opened", "read"]
+__all__ = ["KINDS", "Hash", "List", "Set", "Step", "Stream", "Value", "ZSet", "kind_of", "one_moment", "opened", "read"]

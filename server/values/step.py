@@ -13,11 +13,12 @@ changes in place: after its first change a body must not raise.
 For commands that only read one key there is `read`, which holds nothing.
 """
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from tsunami import Row, Table, _core
-from tsunami_server.command import CommandError
+from tsunami_server.command import CommandError, Reply
 from tsunami_server.keyspace import WRONG_TYPE, View
 from tsunami_server.values.value import Value, kind_of
 
@@ -119,6 +120,24 @@ def open_row(row: Row, cls: type[V]) -> V:
 
 
 def read(session: "Session", key: bytes, cls: type[V], table: Table | None = None) -> V | None:
-    """The value of one key, only to be read: O(parts) if it is small, O(1) if it is large. CommandError: WRONGTYPE."""
+    """The value of one key, only to be read: O(parts) if it is small, O(1) if it is large. CommandError: WRONGTYPE.
+
+    Counts as a hit or a miss.
+    """
     found = _core.entry(session.table if table is None else table, key)
+    shared = session.app.shared
+    shared.hits += found is not None
+    shared.misses += found is None
     return None if found is None else open_row(found[0], cls)
+
+
+def one_moment(session: "Session", key: bytes, cls: type[V], tell: Callable[[V], Reply], empty: Reply) -> Reply:
+    """What `tell` makes of the value as it is at one moment; `empty` if there is none."""
+    value = read(session, key, cls)
+    if value is None:
+        return empty
+    if value.large is None:
+        return tell(value)
+    with Step(session, key) as step:
+        value = step.value(key, cls)
+        return empty if value is None else tell(value)
