@@ -1,5 +1,7 @@
 """COMMAND: the registry, told to clients. redis-cli's hints and completion are made of COMMAND DOCS."""
 
+from collections.abc import Iterator
+
 from tsunami._wire import Simple
 from tsunami_server.arguments import SYNTAX
 from tsunami_server.command import (
@@ -20,8 +22,22 @@ from tsunami_server.session import Session
 FLAGS = "loading stale"
 
 
-def simple_set(words: tuple[str, ...]) -> frozenset[Simple]:
-    return frozenset(Simple(word) for word in words)
+class InOrder(frozenset[Simple]):
+    """A set that is told in the order in which its members were given: RESP2 clients compare lists."""
+
+    def __new__(cls, words: tuple[Simple, ...]) -> "InOrder":
+        told = super().__new__(cls, words)
+        told.words = words
+        return told
+
+    words: tuple[Simple, ...]
+
+    def __iter__(self) -> Iterator[Simple]:
+        return iter(self.words)
+
+
+def simple_set(words: tuple[str, ...]) -> InOrder:
+    return InOrder(tuple(Simple(word) for word in dict.fromkeys(words)))
 
 
 # ---- COMMAND INFO
