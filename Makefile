@@ -23,7 +23,7 @@ serve: $(STAMPS)/engine $(STAMPS)/lua $(STAMPS)/metrics $(STAMPS)/server
 	$(SAY) "serving; Ctrl-C ends it, make serve ARGS=--help says what else there is"
 	@exec $(BIN)/tsunami-server $(ARGS)
 
-test: $(STAMPS)/engine $(STAMPS)/test $(STAMPS)/peers
+test: $(STAMPS)/engine $(STAMPS)/test $(STAMPS)/applications $(STAMPS)/node $(STAMPS)/peers
 	$(SAY) "running the tests"
 	@$(BIN)/python -m pytest $(PYTEST) $(ARGS)
 
@@ -40,13 +40,14 @@ bench: $(STAMPS)/engine $(STAMPS)/bench $(STAMPS)/peers
 	$(SAY) "measuring; the figures go to bench/results"
 	@$(BIN)/python bench/run.py $(ARGS)
 
-stress: $(STAMPS)/engine $(STAMPS)/test $(STAMPS)/peers
+stress: $(STAMPS)/engine $(STAMPS)/test $(STAMPS)/applications $(STAMPS)/node $(STAMPS)/peers
 	$(SAY) "running the tests long: many more examples, rows and rounds"
 	@TSUNAMI_PROFILE=stress $(BIN)/python -m pytest $(PYTEST) --timeout 3600 --ignore tests/test_install.py $(ARGS)
 
 asan: build/asan.stamp $(STAMPS)/test $(STAMPS)/peers
 	$(SAY) "running the tests against the address- and undefined-behaviour-sanitized build"
-	@tools/sanitized address $(BIN)/pytest $(PYTEST) --timeout 900 -m "not measures" --ignore tests/test_install.py $(ARGS)
+	@tools/sanitized address $(BIN)/pytest $(PYTEST) --timeout 900 -m "not measures" --ignore tests/test_install.py \
+		--ignore-glob 'tests/test_applications_*' $(ARGS)
 
 tsan: build/tsan.stamp
 	$(SAY) "running the threads' tests against the thread-sanitized build"
@@ -79,7 +80,7 @@ $(STAMPS)/engine: $(STAMPS)/link $(ENGINE)
 	@$(BIN)/python setup.py -q build_ext --inplace
 	@touch $@
 
-$(STAMPS)/lua $(STAMPS)/metrics $(STAMPS)/server $(STAMPS)/test $(STAMPS)/dev $(STAMPS)/bench: $(STAMPS)/%: $(STAMPS)/link
+$(STAMPS)/lua $(STAMPS)/metrics $(STAMPS)/server $(STAMPS)/test $(STAMPS)/applications $(STAMPS)/dev $(STAMPS)/bench: $(STAMPS)/%: $(STAMPS)/link
 	$(SAY) "installing what '$*' needs"
 	@TSUNAMI_EXTENSIONS=0 PYTHONWARNINGS=ignore $(PIP) --no-build-isolation -e '.[$*]'
 	@touch $@
@@ -88,6 +89,13 @@ $(STAMPS)/lua $(STAMPS)/metrics $(STAMPS)/server $(STAMPS)/test $(STAMPS)/dev $(
 $(STAMPS)/peers: $(STAMPS)/venv tools/need
 	@tools/need peers
 	@TSUNAMI_PEERS=required tools/need peers 2>/dev/null && touch $@ || true
+
+# What Node's clients need, beside the checkout's own files. Without npm (tools/need says so) their tests are skipped.
+$(STAMPS)/node: tests/node/package.json | $(STAMPS)/peers
+	@if command -v npm >/dev/null; then \
+		echo "tsunami: installing what the tests of Node's clients need" && mkdir -p build/node && cp $< build/node/ && \
+		npm install --prefix build/node --no-audit --no-fund --no-package-lock --ignore-scripts --loglevel error && \
+		touch $@; fi
 
 # mypy knows packages by the names of their directories.
 build/path: $(STAMPS)/venv
@@ -106,7 +114,7 @@ build/tsan-python/bin/python3: tools/tsan-python | $(STAMPS)/venv
 # already, and must not look older than what this Cython includes: generating it here would take ten times as long.
 TSAN_NEEDS := cython "hypothesis<6.156" pytest pytest-benchmark pytest-timeout redis setuptools sortedcontainers
 # Tests that import these (_server does, too) are left out: there are no wheels of them for this Python.
-TSAN_OMITS = $(addprefix --ignore ,$(shell grep -lE '^(import|from) (hiredis|uvloop|_server)' tests/*.py))
+TSAN_OMITS = $(addprefix --ignore ,$(shell grep -lE '^(import|from) (hiredis|uvloop|_server|_applications)' tests/*.py))
 build/tsan/site: build/tsan-python/bin/python3 $(STAMPS)/link
 	$(SAY) "installing what the tests of threads need, for that Python"
 	@$(PIP) --target $@ --implementation cp --python-version 3.13 --abi cp313t --abi none --only-binary :all: --upgrade $(TSAN_NEEDS)

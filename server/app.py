@@ -253,6 +253,8 @@ class App:
                 client.half_close()
                 waiting.discard(client)
             waiting &= set(self.clients.values())
+            if all(self.shared.blocking.is_blocked(client.session) for client in waiting):
+                break  # they wait for something that nobody is left to do
         grace = min(grace, time.monotonic() + LINGER_S)
         while self.clients and time.monotonic() < grace:
             await asyncio.sleep(DRAIN_LOOK_S)

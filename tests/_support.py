@@ -16,7 +16,7 @@ import pytest
 PROFILE: Final = os.environ.get("TSUNAMI_PROFILE", "default")
 _EFFORT: Final = {"default": 1.0, "ci": 1.0, "stress": 20.0, "sanitized": 0.2}
 
-PEERS: Final = ("redis-server", "redis-cli", "redis-benchmark", "erl")
+PEERS: Final = ("redis-server", "redis-cli", "redis-benchmark", "erl", "node")
 PEERS_REQUIRED: Final = os.environ.get("TSUNAMI_PEERS") == "required"
 
 

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 import redis
-from _applications import server, url  # noqa: F401
+from _applications import server, url
 from _server import Process
 
 
 @pytest.fixture
-def client(url: str) -> Iterator[redis.Redis]:  # noqa: F811
+def client(url: str) -> Iterator[redis.Redis]:
     with redis.Redis.from_url(url, decode_responses=True) as client:
         yield client
 
@@ -34,7 +34,7 @@ DJANGO = {
 
 
 @pytest.fixture(params=DJANGO)
-def django_cache(request: pytest.FixtureRequest, url: str) -> Iterator[Any]:  # noqa: F811
+def django_cache(request: pytest.FixtureRequest, url: str) -> Iterator[Any]:
     from django.conf import settings
     from django.core.cache import CacheHandler
 
@@ -76,7 +76,7 @@ def test_the_cache_of_django(django_cache: Any, client: redis.Redis) -> None:
     assert client.dbsize() == 0
 
 
-def test_what_django_redis_adds(url: str, client: redis.Redis) -> None:  # noqa: F811
+def test_what_django_redis_adds(url: str, client: redis.Redis) -> None:
     from django.conf import settings
     from django.core.cache import CacheHandler
 
@@ -111,7 +111,7 @@ def test_what_django_redis_adds(url: str, client: redis.Redis) -> None:  # noqa:
 # ---- Flask
 
 
-def test_sessions_of_flask(url: str, client: redis.Redis) -> None:  # noqa: F811
+def test_sessions_of_flask(url: str, client: redis.Redis) -> None:
     import flask
     from flask_session import Session
 
@@ -142,7 +142,7 @@ def test_sessions_of_flask(url: str, client: redis.Redis) -> None:  # noqa: F811
         assert ann.post("/visits").text == "1" and bob.post("/visits").text == "2"
 
 
-def test_the_cache_of_flask(url: str, client: redis.Redis) -> None:  # noqa: F811
+def test_the_cache_of_flask(url: str, client: redis.Redis) -> None:
     import flask
     from flask_caching import Cache
 
@@ -178,7 +178,7 @@ def test_the_cache_of_flask(url: str, client: redis.Redis) -> None:  # noqa: F81
 # ---- caches of asyncio
 
 
-def test_aiocache(server: Process, client: redis.Redis) -> None:  # noqa: F811
+def test_aiocache(server: Process, client: redis.Redis) -> None:
     from aiocache import RedisCache, cached
     from aiocache.lock import OptimisticLock, OptimisticLockError, RedLock
     from aiocache.serializers import JsonSerializer
@@ -226,7 +226,7 @@ def test_aiocache(server: Process, client: redis.Redis) -> None:  # noqa: F811
     asyncio.run(asyncio.wait_for(work(), 30))
 
 
-def test_cashews(url: str, client: redis.Redis) -> None:  # noqa: F811
+def test_cashews(url: str, client: redis.Redis) -> None:
     from cashews import Cache
 
     async def work() -> None:
@@ -262,7 +262,7 @@ def test_cashews(url: str, client: redis.Redis) -> None:  # noqa: F811
 # ---- others
 
 
-def test_dogpile_cache(server: Process, url: str, client: redis.Redis) -> None:  # noqa: F811
+def test_dogpile_cache(server: Process, url: str, client: redis.Redis) -> None:
     from dogpile.cache import make_region
     from dogpile.cache.api import NO_VALUE
 
@@ -318,7 +318,7 @@ class Counting(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
 
-def test_requests_cache(server: Process, url: str) -> None:  # noqa: F811
+def test_requests_cache(server: Process, url: str) -> None:
     from requests_cache import CachedSession, RedisCache
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Counting) as site:
@@ -337,7 +337,7 @@ def test_requests_cache(server: Process, url: str) -> None:  # noqa: F811
         site.shutdown()
 
 
-def test_cachelib(server: Process, url: str) -> None:  # noqa: F811
+def test_cachelib(server: Process, url: str) -> None:
     from cachelib import RedisCache
 
     cache = RedisCache(host="127.0.0.1", port=server.port, default_timeout=60, key_prefix="c:")
@@ -351,7 +351,7 @@ def test_cachelib(server: Process, url: str) -> None:  # noqa: F811
     assert cache.delete("a") and not cache.has("a") and cache.clear() and not cache.has("x")
 
 
-def test_a_cache_on_the_client_s_side_sees_no_stale_value(server: Process, url: str) -> None:  # noqa: F811
+def test_a_cache_on_the_client_s_side_sees_no_stale_value(server: Process, url: str) -> None:
     """redis-py's: what it has read it does not ask for again, until the server says that it has changed."""
     from redis.cache import CacheConfig
 

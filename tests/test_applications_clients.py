@@ -9,7 +9,7 @@ import threading
 from typing import Any
 
 import pytest
-from _applications import server, url  # noqa: F401
+from _applications import server, url
 from _server import Process
 
 SCRIPT = "redis.call('INCRBY', KEYS[1], ARGV[1]); return redis.call('GET', KEYS[1])"
@@ -20,7 +20,7 @@ def protocol(request: pytest.FixtureRequest) -> int:
     return int(request.param)
 
 
-def test_valkey_py(server: Process, url: str, protocol: int) -> None:  # noqa: F811
+def test_valkey_py(server: Process, url: str, protocol: int) -> None:
     import valkey
 
     with valkey.Valkey(port=server.port, protocol=protocol, decode_responses=True) as client:
@@ -53,7 +53,7 @@ def test_valkey_py(server: Process, url: str, protocol: int) -> None:  # noqa: F
             assert client.exists("resource") == 1
 
 
-def test_valkey_py_asyncio(server: Process, url: str, protocol: int) -> None:  # noqa: F811
+def test_valkey_py_asyncio(server: Process, url: str, protocol: int) -> None:
     import valkey.asyncio
 
     async def work() -> None:
@@ -73,7 +73,7 @@ def test_valkey_py_asyncio(server: Process, url: str, protocol: int) -> None:  #
     asyncio.run(asyncio.wait_for(work(), 30))
 
 
-def test_valkey_glide(server: Process, url: str, protocol: int) -> None:  # noqa: F811
+def test_valkey_glide(server: Process, url: str, protocol: int) -> None:
     import glide
 
     kind = {2: glide.ProtocolVersion.RESP2, 3: glide.ProtocolVersion.RESP3}[protocol]
@@ -119,7 +119,7 @@ def test_valkey_glide(server: Process, url: str, protocol: int) -> None:  # noqa
     asyncio.run(asyncio.wait_for(work(), 60))
 
 
-def test_coredis(server: Process, url: str) -> None:  # noqa: F811
+def test_coredis(server: Process, url: str) -> None:
     import coredis
 
     async def work() -> None:

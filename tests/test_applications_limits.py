@@ -14,7 +14,7 @@ from contextlib import ExitStack
 import pytest
 import redis
 import redis_lock
-from _applications import output, server, url  # noqa: F401
+from _applications import output, server, url
 from _server import Process, tsunami_server
 from limits import parse
 from limits.storage import storage_from_string
@@ -24,7 +24,7 @@ from pottery import AIORedlock, Redlock, ReleaseUnlockedLock
 PROGRAMS = 8
 
 
-def test_limits_hold_under_eight_programs(url: str) -> None:  # noqa: F811
+def test_limits_hold_under_eight_programs(url: str) -> None:
     allowed = [json.loads(line) for line in output("limited.py", str(PROGRAMS), url=url).splitlines()]
     total = {name: sum(each[name] for each in allowed) for name in allowed[0]}
     assert len(allowed) == PROGRAMS and len(total) == 6 and total == dict.fromkeys(total, 100), allowed
@@ -32,7 +32,7 @@ def test_limits_hold_under_eight_programs(url: str) -> None:  # noqa: F811
 
 @pytest.mark.measures
 @pytest.mark.parametrize("strategy", [FixedWindowRateLimiter, MovingWindowRateLimiter])
-def test_a_limit_lets_in_again_after_its_time(url: str, strategy: type[MovingWindowRateLimiter]) -> None:  # noqa: F811
+def test_a_limit_lets_in_again_after_its_time(url: str, strategy: type[MovingWindowRateLimiter]) -> None:
     limiter, two = strategy(storage_from_string(url)), parse("2 per second")
     begin = time.monotonic()
     first = [limiter.hit(two, "user") for _ in range(3)]
@@ -47,14 +47,14 @@ def test_a_limit_lets_in_again_after_its_time(url: str, strategy: type[MovingWin
 # ---- locks
 
 
-def test_numbers_counted_under_locks_by_eight_programs_are_right(url: str) -> None:  # noqa: F811
+def test_numbers_counted_under_locks_by_eight_programs_are_right(url: str) -> None:
     output("counting.py", str(PROGRAMS), url=url)
     with redis.Redis.from_url(url) as client:
         assert client.mget("by redis-py", "by python-redis-lock") == [b"80", b"80"]
         assert client.exists("lock of redis-py", "lock:lock") == 0
 
 
-def test_a_lock_of_redis_py_is_its_holder_s(url: str) -> None:  # noqa: F811
+def test_a_lock_of_redis_py_is_its_holder_s(url: str) -> None:
     with redis.Redis.from_url(url) as client:
         held, wanted = client.lock("resource", timeout=10), client.lock("resource", timeout=10, blocking=False)
         assert held.acquire() and not wanted.acquire() and held.locked() and held.owned()
@@ -73,7 +73,7 @@ def test_a_lock_of_redis_py_is_its_holder_s(url: str) -> None:  # noqa: F811
             short.release()
 
 
-def test_python_redis_lock_wakes_who_waits(url: str) -> None:  # noqa: F811
+def test_python_redis_lock_wakes_who_waits(url: str) -> None:
     with redis.Redis.from_url(url) as client:
         held = redis_lock.Lock(client, "resource", expire=10, auto_renewal=True)
         assert held.acquire()

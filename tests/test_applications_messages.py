@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import redis
-from _applications import output, server, url  # noqa: F401
+from _applications import output, server, url
 
 
-def test_an_emit_passes_from_one_process_to_another(url: str) -> None:  # noqa: F811
+def test_an_emit_passes_from_one_process_to_another(url: str) -> None:
     """python-socketio: a server with a client in a room, and a program elsewhere that emits to that room."""
     import socketio
 
@@ -47,7 +47,7 @@ def test_an_emit_passes_from_one_process_to_another(url: str) -> None:  # noqa: 
 
 
 @pytest.mark.parametrize("layer", ["core.RedisChannelLayer", "pubsub.RedisPubSubChannelLayer"])
-def test_layers_of_channels(url: str, layer: str) -> None:  # noqa: F811
+def test_layers_of_channels(url: str, layer: str) -> None:
     import channels_redis.core
     import channels_redis.pubsub
 

@@ -4,6 +4,7 @@ Workers are started as people start them, by the library's own command, and end 
 """
 
 import asyncio
+import contextlib
 import socket
 import time
 from datetime import datetime, timedelta
@@ -11,11 +12,11 @@ from typing import Any
 
 import pytest
 import redis
-from _applications import application, program, server, url  # noqa: F401
+from _applications import application, program, server, url
 from _support import wait_until
 
 
-def test_celery(url: str, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_celery(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Results, failures, retries, a group and a chord, by a worker of two threads; the broker is left empty."""
     tasks = application("celery_tasks", url, monkeypatch)
     import celery
@@ -46,51 +47,55 @@ def test_celery(url: str, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F81
     tasks.app.close()
 
 
-def test_kombu(url: str) -> None:  # noqa: F811
-    """Queues of three kinds of exchanges, priorities, acknowledgement and its absence."""
+def test_kombu(url: str) -> None:
+    """Exchanges of three kinds, priorities, and messages given back."""
     import kombu
 
     with kombu.Connection(url, transport_options={"priority_steps": [0, 5], "visibility_timeout": 60}) as connection:
-        topics = kombu.Exchange("topics", type="topic", durable=True)
-        crowd = kombu.Exchange("crowd", type="fanout")
+        topics, crowd = kombu.Exchange("topics", type="topic"), kombu.Exchange("crowd", type="fanout")
         logs = kombu.Queue("logs", topics, routing_key="log.#")
-        got: list[tuple[str, Any]] = []
+        got: list[Any] = []
 
         def take(body: Any, message: Any) -> None:
-            got.append((message.delivery_info["routing_key"], body))
+            got.append(body)
             message.ack()
 
-        queues = [logs, kombu.Queue("a", crowd), kombu.Queue("b", crowd)]
+        def drained(count: int) -> list[Any]:
+            """So many messages, as soon as they are there."""
+            deadline = time.monotonic() + 20
+            while len(got) < count and time.monotonic() < deadline:
+                with contextlib.suppress(socket.timeout):
+                    connection.drain_events(timeout=1)
+            found = list(got)
+            got.clear()
+            return found
+
+        queues = [logs, kombu.Queue("everything", crowd)]
         with connection.Consumer(queues, callbacks=[take]), connection.Producer() as producer:
             for key in ("log.error", "log.info.deep", "other"):
-                producer.publish({"key": key}, exchange=topics, routing_key=key, declare=[logs])
-            deadline = time.monotonic() + 20
-            while len(got) < 2 and time.monotonic() < deadline:
-                connection.drain_events(timeout=5)
-            assert sorted(key for key, _ in got) == ["log.error", "log.info.deep"]
-            got.clear()
+                producer.publish(key, exchange=topics, routing_key=key, declare=[logs])
+            assert sorted(drained(2)) == ["log.error", "log.info.deep"]
             producer.publish("to all", exchange=crowd, routing_key="")
-            while len(got) < 2 and time.monotonic() < deadline:
-                connection.drain_events(timeout=5)
-            assert [body for _, body in got] == ["to all", "to all"]
+            assert drained(1) == ["to all"]
             with pytest.raises(socket.timeout):
                 connection.drain_events(timeout=0.3)
+            assert got == []
         simple = connection.SimpleQueue("simple")
         for number in range(3):
             simple.put({"n": number}, priority=5 if number == 1 else 0)
         assert simple.qsize() == 3
-        first = simple.get(timeout=5)
-        first.requeue()
-        seen = []
-        for _ in range(3):
-            message = simple.get(timeout=5)
-            seen.append(message.payload["n"])
-            message.ack()
-        assert sorted(seen) == [0, 1, 2] and simple.qsize() == 0
+        simple.get(timeout=5).requeue()
+        taken = [simple.get(timeout=5) for _ in range(3)]
+        with redis.Redis.from_url(url) as client:
+            assert client.hlen("unacked") == 3
+            for message in taken:
+                message.ack()
+            assert client.hlen("unacked") == 0
+        assert sorted(message.payload["n"] for message in taken) == [0, 1, 2]
         simple.close()
 
 
-def test_rq(url: str, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_rq(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = application("rq_jobs", url, monkeypatch)
     from rq import Queue
 
@@ -112,7 +117,7 @@ def test_rq(url: str, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
         assert [result.return_value for result in fine[1].results()] == [2]
 
 
-def test_dramatiq(url: str, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_dramatiq(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     actors = application("dramatiq_actors", url, monkeypatch)
     import dramatiq
 
@@ -131,7 +136,7 @@ def test_dramatiq(url: str, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F
     actors.broker.close()
 
 
-def test_huey(url: str, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_huey(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     tasks = application("huey_tasks", url, monkeypatch)
     for rank in (1, 5, 3):
         tasks.note(rank, priority=rank)
@@ -150,7 +155,7 @@ def test_huey(url: str, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
         assert not tasks.huey.is_locked("one at a time") and tasks.huey.pending_count() == 0
 
 
-def test_arq(url: str, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_arq(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     tasks = application("arq_tasks", url, monkeypatch)
     import arq
 
@@ -173,7 +178,7 @@ def test_arq(url: str, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
         asyncio.run(asyncio.wait_for(work(), 120))
 
 
-def test_taskiq(url: str, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_taskiq(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     tasks = application("taskiq_tasks", url, monkeypatch)
 
     async def work() -> None:
@@ -192,7 +197,7 @@ def test_taskiq(url: str, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F81
         assert all(0 < client.ttl(key) <= 100 for key in client.keys("*"))
 
 
-def test_apscheduler(url: str, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_apscheduler(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs outlive their scheduler: the second one runs what the first was told."""
     scheduled = application("scheduled", url, monkeypatch)
     from apscheduler.jobstores.redis import RedisJobStore

@@ -309,3 +309,16 @@ def test_timeouts_are_read_as_redis_does(client: Client) -> None:
             assert redis("BLPOP", "list", word)[1] is None and client("TAKE", "list", word) == EMPTY, word
     for word in ("1e400", "inf", "1e18"):  # 7.0 says that these are negative
         assert client("TAKE", "list", word) == ("-", "ERR timeout is out of range"), word
+
+
+@pytest.mark.parametrize("io", ["native", "asyncio"])
+def test_a_server_that_stops_does_not_wait_for_those_who_wait(io: str) -> None:
+    """Nobody is left who could serve them; the grace period is for replies under way."""
+    with our_server(io=io, shutdown_timeout=60) as server, Client(server.port) as waiting, Client(server.port) as other:
+        waiting.send("BLPOP", "never", 0)
+        wait_until(lambda: other.value("INFO", "clients").find(b"blocked_clients:1") > 0, "the client waits")
+        begin = time.monotonic()
+        server.stop()
+        assert time.monotonic() - begin < 10
+        with pytest.raises((EOFError, ConnectionError)):
+            waiting.read()
