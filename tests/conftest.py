@@ -8,7 +8,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from _support import PEERS, PEERS_REQUIRED, PROFILE, effort, free_port
@@ -63,6 +63,15 @@ def _the_build_under_test() -> Iterator[None]:
 def _free_port() -> int:
     """A TCP port of the loopback that is free."""
     return free_port()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Any]:
+    """A server in this process, on its own thread, for the tests of one file. Files that need another kind say so."""
+    from _redis import our_server
+
+    with our_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

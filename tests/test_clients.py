@@ -20,12 +20,6 @@ import tsunami
 from tsunami_server.command import registry
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Any]:
-    with our_server() as server:
-        yield server
-
-
 @pytest.fixture(params=[2, 3], ids=["RESP2", "RESP3"])
 def protocol(request: pytest.FixtureRequest) -> int:
     return int(request.param)

@@ -13,12 +13,6 @@ from _redis import Client, our_server
 from _support import wait_until
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Any]:
-    with our_server() as server:
-        yield server
-
-
 @pytest.fixture
 def client(server: Any) -> Iterator[Client]:
     with Client(server.port) as client:

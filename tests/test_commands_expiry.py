@@ -17,12 +17,6 @@ LATENESS_MS = 50  # the bound that is promised for the sweep
 EARLIEST_S = 0.054  # 60 ms, less what a clock of whole milliseconds that ticks every 4 may lag behind
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Any]:
-    with our_server() as server:
-        yield server
-
-
 @pytest.fixture(params=["hot", "cold"])
 def client(request: pytest.FixtureRequest, server: Any) -> Iterator[Client]:
     names = server._app.plane.hot_names() if request.param == "cold" else ()

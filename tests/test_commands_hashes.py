@@ -8,19 +8,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _redis import Client, our_server
+from _redis import Client
 from _support import wait_until
 
 import tsunami
 from tsunami._core import Collection
 
 FAR = 4_102_444_800  # the year 2100
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Any]:
-    with our_server() as server:
-        yield server
 
 
 @pytest.fixture(params=[2, 3], ids=["RESP2", "RESP3"])

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from _redis import Client, our_server
+from _redis import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,12 +19,6 @@ from tsunami import keyspace
 from tsunami._core import Collection
 from tsunami_server.values import List
 from tsunami_server.values.list import STRIDE, fits
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Any]:
-    with our_server() as server:
-        yield server
 
 
 @pytest.fixture

@@ -7,14 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _redis import Client, Reply, encode, our_server
+from _redis import Client, Reply, encode
 from _support import wait_until
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Any]:
-    with our_server() as server:
-        yield server
 
 
 @pytest.fixture

@@ -12,19 +12,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _redis import Client, our_server
+from _redis import Client
 
 import tsunami
 from tsunami import Atom
 
 names = (f"query_{number}" for number in itertools.count())
 PEOPLE = [(1, "alice", 30), (2, "bob", 25), (3, "carol", 41)]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Any]:
-    with our_server() as server:
-        yield server
 
 
 @pytest.fixture(scope="module", params=[2, 3], ids=["RESP2", "RESP3"])

@@ -22,12 +22,6 @@ from tsunami_server.docs import page
 assert tsunami_server.commands
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Any]:
-    with our_server() as server:
-        yield server
-
-
 @pytest.fixture(params=[2, 3], ids=["RESP2", "RESP3"])
 def client(request: pytest.FixtureRequest, server: Any) -> Iterator[Client]:
     with Client(server.port, request.param) as client:

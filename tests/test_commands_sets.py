@@ -8,16 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _redis import Client, our_server
+from _redis import Client
 
 import tsunami
 from tsunami._core import Collection
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Any]:
-    with our_server() as server:
-        yield server
 
 
 @pytest.fixture(params=[2, 3], ids=["RESP2", "RESP3"])

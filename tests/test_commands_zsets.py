@@ -22,12 +22,6 @@ from tsunami_server.values import ZSet
 from tsunami_server.values.zset import score_of, sort_key
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Any]:
-    with our_server() as server:
-        yield server
-
-
 @pytest.fixture
 def client(server: Any) -> Iterator[Client]:
     with Client(server.port) as client:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _redis import Client, our_server
+from _redis import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,12 +16,6 @@ from tsunami_server.command import CommandError
 from tsunami_server.commands import dump
 
 FAR = 4_102_444_800_000
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Any]:
-    with our_server() as server:
-        yield server
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _redis import Client, our_server, redis_server
+from _redis import Client, redis_server
 from _support import wait_until
 
 import tsunami
@@ -20,12 +20,6 @@ NOT_TOLD = {
     "aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size",
     "used_cpu_sys_main_thread", "used_cpu_user_main_thread",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Any]:
-    with our_server() as server:
-        yield server
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _redis import Client, our_server
+from _redis import Client
 from _support import wait_until
 
 from tsunami_server.observe import (
@@ -19,12 +19,6 @@ from tsunami_server.observe import (
     quoted,
     spread_at,
 )
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Any]:
-    with our_server() as server:
-        yield server
 
 
 @pytest.fixture(params=[2, 3], ids=["RESP2", "RESP3"])

@@ -19,12 +19,6 @@ pytestmark = pytest.mark.peer("redis-cli")
 LIMIT = 30.0
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Any]:
-    with our_server() as server:
-        yield server
-
-
 @pytest.fixture
 def client(server: Any) -> Iterator[Client]:
     with Client(server.port) as client:
