@@ -374,7 +374,9 @@ class App:
         self.plane.reads_cold = met or shared.notifications.wants("m")
 
     def sweep(self) -> None:
-        """Erase what is due, and tell those who want to hear of it."""
+        """Erase what is due, and tell those who want to hear of it. Nothing changes while clients are paused."""
+        if self.shared.paused is not None:
+            return
         keys: list[tuple[int, bytes]] = []
         erased, late_ms, _ = self.plane.expire(self.now_ms(), EXPIRE_BUDGET, keys)
         self._note_expired(erased, late_ms, keys)
@@ -444,8 +446,11 @@ class App:
         self._timers[name] = loop.call_later(seconds, turn)
 
     def _expire(self) -> float:
-        """Erase what is due; often while there are rows with a deadline, at once again while there is more to erase."""
-        if not self.active_expire:
+        """Erase what is due; often while there are rows with a deadline, at once again while there is more to erase.
+
+        While clients are paused nothing is erased: what is due is hidden from readers, and stays.
+        """
+        if not self.active_expire or self.shared.paused is not None:
             return EXPIRE_LOOK_S
         start = time.monotonic()
         keys: list[tuple[int, bytes]] | None = [] if self.hears_of_expiry else None

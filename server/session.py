@@ -89,6 +89,10 @@ ATTACK = (
 WHILE_SUBSCRIBED = frozenset(
     ["ping", "quit", "reset", "subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe"]
 )
+# Commands that write no key and yet reach others, or may write one: CLIENT PAUSE WRITE holds them back as well. (What
+# Redis calls may_replicate.)
+REACH_OTHERS = frozenset(["publish", "spublish"])
+MAY_WRITE = frozenset(["eval", "evalsha"])
 # Commands that change a key, and look it up as readers do before.
 WRITES_THAT_LOOK_UP = frozenset(["set", "getex", "getdel", "getset"])
 
@@ -351,7 +355,7 @@ class Session:
         objection = self.objection(command, argv)
         if objection is not None:
             return self._not_queued(command, self._refused(command, objection))
-        if self._is_held(command):
+        if self._is_held(command, argv):
             return self._execute_later(command, argv)
         return self._carry_out(command, argv)
 
@@ -445,15 +449,15 @@ class Session:
 
     def _carry_out(self, command: Command, argv: list[bytes]) -> Reply | Awaitable[Reply]:
         if self.conn.multi >= 0 and command.name not in NOT_QUEUED:
-            return self._queue(command)
+            return self._queue(command, argv)
         reply = self._call(command, argv)
         if not isinstance(reply, Awaitable):
             self._after()
         return reply
 
-    def _queue(self, command: Command) -> Reply:
+    def _queue(self, command: Command, argv: list[bytes]) -> Reply:
         if not self.watch_broken:  # else EXEC would never run it
-            self.conn.queue(command.is_write or "may_replicate" in command.flags)
+            self.conn.queue(self._may_write(command, argv))
         return QUEUED
 
     def _not_queued(self, command: Command | None, error: _wire.Error) -> _wire.Error:
@@ -469,13 +473,22 @@ class Session:
         self.conn.forget()
         self.changes.unwatch(self)
 
-    def _is_held(self, command: Command) -> bool:
+    def _may_write(self, command: Command, argv: list[bytes]) -> bool:
+        """Does CLIENT PAUSE WRITE mean it? A script may write unless its first line says that it does not."""
+        if command.name in MAY_WRITE:
+            scripts = self.app.shared.scripts
+            known = scripts.known(argv[1]) if command.name == "evalsha" and scripts is not None else None
+            return not known.read_only if known is not None else not promises_no_writes(argv[1])
+        return command.is_write or command.name in REACH_OTHERS
+
+    def _is_held(self, command: Command, argv: list[bytes]) -> bool:
         """Does CLIENT PAUSE hold it back? EXEC writes if anything that is queued does."""
         shared = self.app.shared
         if shared.paused is None:
             return False
-        writes = command.is_write or "may_replicate" in command.flags
-        return shared.holds(writes or (command.name == "exec" and self.conn.multi_writes))
+        if command.name == "exec":
+            return shared.holds(self.conn.multi_writes)
+        return shared.holds(self._may_write(command, argv))
 
     def _before(self, command: Command, argv: list[bytes]) -> None:
         """What somebody wants to know before a command runs: of what is due, of what is read, and what is not there."""
@@ -579,7 +592,7 @@ class Session:
         shared = self.app.shared
         shared.blocked += 1
         try:
-            while self._is_held(command):
+            while self._is_held(command, argv):
                 await shared.wait_unpaused()
         finally:
             shared.blocked -= 1
@@ -712,3 +725,9 @@ def looks_up(command: Command, flags: tuple[str, ...]) -> bool:
     if command.name in WRITES_THAT_LOOK_UP:
         return "access" in flags
     return "RO" in flags and not command.name.startswith("object|")
+
+
+def promises_no_writes(script: bytes) -> bool:
+    """Does the first line of a script's text have the flag no-writes?"""
+    first = script.partition(b"\n")[0]
+    return first.startswith(b"#!") and b"no-writes" in first.replace(b"=", b" ").replace(b",", b" ").split()

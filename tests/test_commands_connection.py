@@ -3,6 +3,7 @@
 The error texts are compared with redis-server's in test_differential.py; here it is what the commands do.
 """
 
+import hashlib
 import socket
 import time
 from collections.abc import Iterator
@@ -283,3 +284,37 @@ def test_a_client_that_goes_during_a_pause_does_no_harm(server: Any, client: Cli
     client.value("CLIENT", "UNPAUSE")
     assert client("SET", "pause:e", "1") == ("+", "OK")
     wait_until(lambda: b"blocked_clients:0" in client.value("INFO", "clients"), "nobody waits")
+
+
+SCRIPT_THAT_READS = "#!lua flags=no-writes\nreturn 1"
+
+
+@pytest.mark.parametrize(
+    ("argv", "held"),
+    [
+        (("EVAL", "return 1", 0), True),
+        (("EVAL", "#!lua\nreturn 1", 0), True),
+        (("EVAL", SCRIPT_THAT_READS, 0), False),
+        (("EVAL", "#!lua flags=allow-oom,no-writes\nreturn 1", 0), False),
+        (("EVAL_RO", "return 1", 0), False),
+        (("EVALSHA", hashlib.sha1(SCRIPT_THAT_READS.encode()).hexdigest(), 0), False),
+        (("EVALSHA", hashlib.sha1(b"return 1").hexdigest(), 0), True),
+        (("PUBLISH", "channel", "1"), True),
+        (("SPUBLISH", "channel", "1"), True),
+        (("PUBSUB", "NUMPAT"), False),
+    ],
+)
+def test_a_pause_of_writes_holds_what_may_write(server: Any, argv: tuple[Any, ...], held: bool) -> None:
+    with Client(server.port) as other, Client(server.port) as client, Client(server.port) as in_multi:
+        for text in ("return 1", SCRIPT_THAT_READS):
+            client.value("SCRIPT", "LOAD", text)
+        in_multi.value("MULTI")
+        in_multi.value(*argv)
+        other.value("CLIENT", "PAUSE", "60000", "WRITE")
+        client.send(*argv)
+        in_multi.send("EXEC")
+        time.sleep(0.1)
+        assert b"\r\nblocked_clients:%d\r\n" % (2 * held) in other.value("INFO", "clients")
+        other.value("CLIENT", "UNPAUSE")
+        assert client.read()[0] == ":"
+        assert in_multi.read()[0] == "*"

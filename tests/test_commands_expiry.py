@@ -166,3 +166,17 @@ def test_readers_see_a_key_or_its_absence_and_never_come_back(server: Any) -> No
     for reader in readers:
         reader.join(10)
     assert not failures
+
+
+def test_while_clients_are_paused_nothing_expires(server: Any) -> None:
+    def expired(client: Any) -> int:
+        return int(client.value("INFO", "stats").split(b"\r\nexpired_keys:")[1].split(b"\r\n")[0])
+
+    with Client(server.port) as client:
+        before = expired(client)
+        client.all([("MULTI",), ("SET", "due", "1", "PX", "5"), ("CLIENT", "PAUSE", "60000", "WRITE"), ("EXEC",)])
+        time.sleep(0.15)
+        assert client.value("GET", "due") is None
+        assert expired(client) == before
+        client.value("CLIENT", "UNPAUSE")
+        assert expired(client) == before + 1

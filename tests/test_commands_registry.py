@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _redis import Client, redis_server
+from _redis import Client, our_server, redis_server
 
 import tsunami_server.commands
 from tsunami_server.command import (
@@ -230,3 +230,12 @@ def test_of_functions_there_is_flush_alone(words: list[str]) -> None:
     with pytest.raises(CommandError, match=r"ERR unknown command '(?i:FUNCTION)', with args beginning with: "):
         registry.find(argv)
     assert registry.find([b"FUNCTION", b"FLUSH"]).name == "function|flush"
+
+
+@pytest.mark.peer("redis-server")
+@pytest.mark.parametrize(
+    "call", [("SET", "k", "v"), ("SET", "k", "v", "GET"), ("DEL", "a", "b"), ("LMOVE", "a", "b", "LEFT", "LEFT")]
+)
+def test_what_is_done_to_keys_is_told_in_the_order_of_redis(call: tuple[str, ...]) -> None:
+    with redis_server() as port, our_server() as server, Client(port) as real, Client(server.port) as ours:
+        assert real("COMMAND", "GETKEYSANDFLAGS", *call) == ours("COMMAND", "GETKEYSANDFLAGS", *call)

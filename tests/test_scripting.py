@@ -318,6 +318,11 @@ def test_there_is_no_limit_if_it_is_zero() -> None:
         assert (":", 1) == caller.read()
 
 
+def test_numbers_become_arguments_as_in_redis_7_2(client: Client) -> None:
+    """7.0 writes those of 17 digits with an exponent."""
+    assert ("$", b"123456789012345680") == client("EVAL", "return redis.call('echo', 123456789012345680)", 0)
+
+
 # ---- what INFO tells of errors
 
 
@@ -371,6 +376,20 @@ def test_a_write_in_a_read_only_script_is_an_error_counted_once(server: Any) -> 
             client("EVAL_RO", "return redis.pcall('set', KEYS[1], 'v').err", 1, "k")
             told.append(errors_told(client, "eval_ro", "set"))
         assert told[0] == told[1]
+
+
+@pytest.mark.peer("redis-server")
+@pytest.mark.parametrize(
+    "call",
+    [
+        ("EVAL_RO", "return redis.call('publish', 'c', 'm')", 0),
+        ("EVAL", "#!lua flags=no-writes\nreturn redis.call('publish', 'c', 'm')", 0),
+        ("EVAL", "return redis.call('publish', 'c', 'm')", 0),
+    ],
+)
+def test_a_read_only_script_sends_no_messages(server: Any, call: tuple[str, str, int]) -> None:
+    with redis_server() as port, Client(port) as real, Client(server.port) as ours:
+        assert real(*call) == ours(*call)
 
 
 @pytest.mark.peer("redis-server")

@@ -411,6 +411,8 @@ def wanted_sections(args: list[bytes]) -> set[str]:
          tips="nondeterministic_output request_policy:all_shards response_policy:special")  # fmt: skip
 def info(session: Session, args: list[bytes]) -> Reply:
     wanted = wanted_sections(args)
+    if session.app.active_expire:
+        session.app.sweep()  # keys that are due are counted as expired, not as keys
     sections = []
     for title, lines_of in SECTIONS.items():
         if title.lower() in wanted:

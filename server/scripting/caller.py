@@ -22,7 +22,7 @@ from typing import Final
 from tsunami import _wire
 from tsunami_server.command import Command, CommandError, registry
 from tsunami_server.scripting.doors import spell
-from tsunami_server.session import NOT_IN_SCRIPT, Session
+from tsunami_server.session import NOT_IN_SCRIPT, REACH_OTHERS, Session
 
 log = logging.getLogger("tsunami")
 
@@ -53,7 +53,7 @@ class Caller:
         self._native: Callable[[list[bytes]], bytes | None] | None = None
         self._read_only = False
         self._allow_oom = False
-        # By the name as it was written: what it means, and whether that writes.
+        # By the name as it was written: what it means, and whether that writes or reaches others.
         self._facts: dict[bytes, tuple[Command, bool]] = {}
 
     def begin(self, session: Session, read_only: bool, allow_oom: bool) -> None:
@@ -86,11 +86,11 @@ class Caller:
             facts = self._facts.get(argv[0]) or self._learn(argv)
             if facts is None:
                 return None, self._refused(None, UNKNOWN)
-            command, writes = facts
-            if writes:
+            command, reaches = facts
+            if reaches:
                 if self._read_only:
                     return None, self._refused(command, NO_WRITES)
-                self.wrote = True
+                self.wrote = self.wrote or command.is_write
             if command.hot and self._native is not None:
                 data = self._native(argv)
                 if data is not None:
@@ -134,7 +134,7 @@ class Caller:
             command = registry.find(argv)
         except CommandError:
             return None
-        facts = command, command.is_write
+        facts = command, command.is_write or command.name in REACH_OTHERS
         if "|" not in command.name and not command.subcommands and len(self._facts) < 4096:
             self._facts[argv[0]] = facts
         return facts

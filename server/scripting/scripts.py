@@ -114,12 +114,14 @@ class Scripts:
 
     def find(self, sha: bytes) -> Script:
         """The script that is known by this name, in any case. CommandError."""
-        script = self._cache.get(sha.decode("latin-1"))
+        script = self.known(sha)
         if script is None:
-            script = self._cache.get(sha.lower().decode("latin-1"))
-            if script is None:
-                raise CommandError(NO_SCRIPT)
+            raise CommandError(NO_SCRIPT)
         return script
+
+    def known(self, sha: bytes) -> Script | None:
+        """The same, None if there is none."""
+        return self._cache.get(sha.decode("latin-1")) or self._cache.get(sha.lower().decode("latin-1"))
 
     def knows(self, sha: bytes) -> bool:
         return sha.lower().decode("latin-1") in self._cache
