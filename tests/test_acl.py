@@ -729,15 +729,12 @@ def test_info_counts_what_was_denied(server: Any, root: Client) -> None:
 # ---- inside of transactions and scripts
 
 
-needs_multi = pytest.mark.skipif(registry.get("multi") is None, reason="no transactions yet")
-needs_eval = pytest.mark.skipif(registry.get("eval") is None, reason="no scripts yet")
 CHANGED = (
     "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. "
     "This command is no longer allowed for the following reason: "
 )
 
 
-@needs_multi
 def test_a_transaction_is_checked_when_it_is_queued(server: Any, root: Client) -> None:
     with alice(server, root, "+@all", "-set", "~a*", "&foo") as client:
         for call, reply in (
@@ -753,7 +750,6 @@ def test_a_transaction_is_checked_when_it_is_queued(server: Any, root: Client) -
         assert contexts == {b"multi"}
 
 
-@needs_multi
 @pytest.mark.parametrize("first", ["free", "restricted"])
 def test_rights_that_are_taken_away_before_exec_are_not_there_in_it(server: Any, root: Client, first: str) -> None:
     rules = ["+@all", "~*", "&*"] if first == "free" else ["+@all", "~*", "&foo"]
@@ -772,14 +768,12 @@ def test_rights_that_are_taken_away_before_exec_are_not_there_in_it(server: Any,
         assert root("GET", "k") == ("$", b"before")
 
 
-@needs_multi
 def test_watch_wants_the_right_to_its_keys(server: Any, root: Client) -> None:
     with alice(server, root, "+@all", "~a*") as client:
         assert client("WATCH", "a1") == OK
         assert client("WATCH", "a1", "b1") == NO_KEY
 
 
-@needs_eval
 def test_a_script_can_do_no_more_than_its_user(server: Any, root: Client) -> None:
     root("MSET", "a1", "mine", "b1", "theirs")
     with alice(server, root, "+@all", "-set", "-config|set", "~a*", "&foo") as client:
@@ -805,7 +799,6 @@ def test_a_script_can_do_no_more_than_its_user(server: Any, root: Client) -> Non
         assert answer("return 1") == ("-", NO_COMMAND.format("eval"))
 
 
-@pytest.mark.skipif(registry.get("sort") is None, reason="no SORT yet")
 @pytest.mark.parametrize("command", ["SORT", "SORT_RO"])
 def test_sort_reads_keys_that_it_does_not_name_only_with_the_right_to_all(
     server: Any, root: Client, command: str
