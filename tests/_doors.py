@@ -97,13 +97,25 @@ class CallDoor(Door):
         return int(self.call("info", Atom("size")))
 
 
+# What ETS.* calls the causes of errors; all others are BADARG, or an ERR of the reader of words.
+WORDS: Final = {"badkey": "BADKEY", "keypos": "BADPOS", "position": "BADPOS", "id": "NOTABLE", "access": "NOACCESS"}
+
+
+def spoken(outcome: tuple[str, Any]) -> tuple[str, Any]:
+    """An outcome (`_script.Player`) as ETS.* tells it: its word for a cause."""
+    kind, value = outcome
+    return (kind, WORDS.get(value, "BADARG")) if kind == "error" else outcome
+
+
 class RespDoor(Door):
-    """ETS.* in the mode ETF. Its errors have words of their own: here they are all one, without a cause."""
+    """ETS.* in the mode ETF. Its errors have words of their own, which stand where the causes of others stand."""
 
     COMMANDS: Final = {
         "delete_object": "DELETEOBJECT", "update_counter": "UPDATECOUNTER", "update_element": "UPDATEELEMENT",
         "lookup_element": "LOOKUPELEMENT", "insert_new": "INSERTNEW", "delete_all_objects": "CLEAR",
     }  # fmt: skip
+
+    FINER: Final = {("NEXT", "BADKEY"), ("PREV", "BADKEY"), ("LOOKUPELEMENT", "BADPOS")}  # where ETS has no cause
 
     def __init__(self, wire: Wire, kind: str, keypos: int) -> None:
         self.wire = wire
@@ -116,7 +128,10 @@ class RespDoor(Door):
     def send(self, command: str, *words: Any) -> Any:
         reply = self.wire(f"ETS.{command}", self.name, *words)
         if isinstance(reply, hiredis.ReplyError):
-            raise TsunamiError(str(reply))
+            word = str(reply).partition(" ")[0]
+            if word == "ERR" or (command, word) in self.FINER:
+                word = "BADARG"
+            raise TsunamiError(str(reply), cause=word)
         return reply
 
     def call(self, name: str, *args: Any) -> Any:
@@ -152,8 +167,8 @@ class RespDoor(Door):
         steps = what if isinstance(what, list) else [what]
         if not steps or not all(isinstance(s, tuple) and len(s) in ((2, 4) if counter else (2,)) for s in steps):
             raise Unspeakable
-        if not all(is_integer(s[0]) and s[0] >= 0 and s[0] != self.table.keypos for s in steps):
-            raise Unspeakable  # the words are looked at before the row is, and the error comes also if it is not there
+        if not all(is_integer(part) for step in steps for part in (step if counter else step[:1])):
+            raise Unspeakable  # an error of the reader of words, which comes before anybody looks at the table
         if counter:
             words = self.counted(steps)
         else:
@@ -168,10 +183,9 @@ class RespDoor(Door):
     def counted(steps: list[Any]) -> list[Any]:
         words: list[Any] = []
         for position, by, *bound in steps:
-            words += [position + 1, by if is_integer(by) else "x"]
+            words += [position + 1, by]
             if bound:
-                words += ["THRESHOLD", bound[0] if is_integer(bound[0]) else "x"]
-                words += ["SET", bound[1] if is_integer(bound[1]) else "x"]
+                words += ["THRESHOLD", bound[0], "SET", bound[1]]
         return words
 
     def page(self, reply: Any, command: str, spec: Any) -> Any:

@@ -503,6 +503,16 @@ def test_updatecounter_errors_change_nothing(client: Client, new: Any, words: tu
     assert client.value("ETS.LOOKUP", name, "k") == [[b"k", 10, b"text"]]
 
 
+@pytest.mark.parametrize("position", ["1", "9", "0", "-3"])
+def test_updates_look_for_the_row_before_they_look_at_positions(client: Client, new: Any, position: str) -> None:
+    name = new()
+    assert error(client("ETS.UPDATECOUNTER", name, "k", position, "1")).startswith("BADKEY ")
+    assert client("ETS.UPDATEELEMENT", name, "k", position, "x") == (":", 0)
+    client("ETS.INSERT", name, "k", "1")
+    assert error(client("ETS.UPDATECOUNTER", name, "k", position, "1")).startswith("BADPOS ")
+    assert error(client("ETS.UPDATEELEMENT", name, "k", position, "x")).startswith("BADPOS ")
+
+
 def test_updates_are_for_sets(client: Client, new: Any) -> None:
     name = new("TYPE", "bag")
     client.value("ETS.INSERT", name, "k", "1")

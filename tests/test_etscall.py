@@ -204,6 +204,26 @@ def foo() -> Atom:
     return Atom("foo")
 
 
+@pytest.mark.parametrize("called", [True, False, None], ids=["true", "false", "nil"])
+def test_a_table_may_have_the_name_of_an_atom_that_python_has_other_values_for(caller: Caller, called: Any) -> None:
+    assert caller.call("new", called, [Atom("named_table"), Atom("public")]) is called
+    assert caller.call("insert", called, (1, b"one")) is True
+    reference = caller.call("whereis", called)
+    assert caller.call("lookup", reference, 1) == [(1, b"one")]
+    assert caller.call("info", reference, Atom("name")) is called
+    assert called in caller.call("all")
+    after = name()
+    assert caller.call("rename", called, after) == after
+    assert caller.call("whereis", called) == UNDEFINED
+    assert fails(caller, "lookup", called, 1) == "BADARG id"
+    assert caller.call("rename", after, called) is called
+    unnamed = caller.call("new", called, [])
+    assert isinstance(unnamed, Reference)
+    assert caller.call("info", unnamed, Atom("name")) is called
+    assert caller.call("delete", called) is True
+    assert caller.call("whereis", called) == UNDEFINED
+
+
 def test_a_named_table_answers_to_name_and_reference(caller: Caller) -> None:
     called = name()
     assert called == caller.call("new", called, [Atom("named_table")])

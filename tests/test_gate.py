@@ -115,6 +115,28 @@ def test_a_failing_body_opens_the_gate() -> None:
     assert Waiter(lambda: t.insert((1,))).done() is True
 
 
+def test_a_hold_ends_in_the_thread_in_which_it_began() -> None:
+    t = Table()
+    held = _core.hold(t, "k")
+    held.__enter__()
+    refused: list[str] = []
+
+    def end() -> None:
+        try:
+            held.__exit__(None, None, None)
+        except RuntimeError as error:
+            refused.append(str(error))
+
+    other = threading.Thread(target=end)
+    other.start()
+    other.join()
+    assert refused == ["hold: it ends in the thread in which it began"]
+    waiter = Waiter(lambda: t.lookup("k"))
+    assert waiter.waits()  # and nothing was opened
+    held.__exit__(None, None, None)
+    assert waiter.done() == []
+
+
 def test_what_cannot_be_held_leaves_nothing_gated() -> None:
     t = Table()
     with pytest.raises(TypeError), _core.hold(t, 1, object()):

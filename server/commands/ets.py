@@ -70,16 +70,20 @@ def find_table(word: bytes) -> Table:
     return table
 
 
-def position(word: bytes, table: Table | None = None) -> int:
-    """A position from 1 on, as one from 0 on; with a table, not the key's."""
+def any_position(word: bytes) -> int:
+    """A position as the engine counts, from 0 on. Whether a row can have it is for whoever looks at the row."""
     number = int64(word)
     if number is None:
         raise bad_argument(f"{shown(word)} is no position: an integer from 1 on is one")
-    if number < 1:
-        raise CommandError(f"BADPOS position {number}: positions count from 1")
-    if table is not None and number - 1 == table.keypos:
-        raise CommandError(f"BADPOS position {number} is the key's")
     return number - 1
+
+
+def position(word: bytes) -> int:
+    """A position from 1 on, as one from 0 on."""
+    found = any_position(word)
+    if found < 0:
+        raise CommandError(f"BADPOS position {found + 1}: positions count from 1")
+    return found
 
 
 def integer_word(word: bytes) -> int:
@@ -345,20 +349,20 @@ def default_row(reader: Words) -> Row | None:
 def ets_updatecounter(session: Session, table: Table, words: list[bytes]) -> Reply:
     reader = Words(words, 3)
     key = reader.key()
-    steps = [counter_step(reader, table)]
+    steps = [counter_step(reader)]
     while reader and reader.words[reader.at].upper() != b"DEFAULT":
-        steps.append(counter_step(reader, table))
+        steps.append(counter_step(reader))
     default = default_row(reader)
     try:
         values = table.update_counter(key, steps, default)
     except tsunami.BadPosition as error:
-        raise beyond(steps, error) from error
+        raise misplaced(table, steps, error) from error
     assert isinstance(values, list)
     return values[0] if len(values) == 1 else values
 
 
-def counter_step(reader: Words, table: Table) -> tuple[int, ...]:
-    step = (position(reader.next(), table), integer_word(reader.next()))
+def counter_step(reader: Words) -> tuple[int, ...]:
+    step = (any_position(reader.next()), integer_word(reader.next()))
     if not reader.take(b"THRESHOLD"):
         return step
     threshold = integer_word(reader.next())
@@ -374,19 +378,25 @@ def counter_step(reader: Words, table: Table) -> tuple[int, ...]:
 def ets_updateelement(session: Session, table: Table, words: list[bytes]) -> Reply:
     reader = Words(words, 3)
     key = reader.key()
-    pairs = [(position(reader.next(), table), reader.key())]
+    pairs = [(any_position(reader.next()), reader.key())]
     while reader and reader.words[reader.at].upper() != b"DEFAULT":
-        pairs.append((position(reader.next(), table), reader.key()))
+        pairs.append((any_position(reader.next()), reader.key()))
     default = default_row(reader)
     try:
         return int(table.update_element(key, pairs, default))
     except tsunami.BadPosition as error:
-        raise beyond(pairs, error) from error
+        raise misplaced(table, pairs, error) from error
 
 
-def beyond(steps: list[tuple[int, ...]] | list[tuple[int, object]], error: tsunami.BadPosition) -> CommandError:
+def misplaced(
+    table: Table, steps: list[tuple[int, ...]] | list[tuple[int, object]], error: tsunami.BadPosition
+) -> CommandError:
     """The engine counts from 0, the client from 1: tell the positions as the client knows them."""
     positions = sorted({int(step[0]) + 1 for step in steps})
+    if error.cause == "keypos":
+        return CommandError(f"BADPOS position {table.keypos + 1} is the key's")
+    if len(positions) == 1 and positions[0] < 1:
+        return CommandError(f"BADPOS position {positions[0]}: positions count from 1")
     which = (
         f"position {positions[0]} is"
         if len(positions) == 1

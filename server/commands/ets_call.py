@@ -142,14 +142,14 @@ def is_atom(term: object) -> bool:
 
 
 def atom_name(term: object) -> str:
-    """The text of an atom; Python has its own values for three of them."""
+    """The text of an atom; Python has its own values for three of them, which Atom(text) gives, too."""
     return term.name if isinstance(term, Atom) else {True: "true", False: "false", None: "nil"}[term]  # type: ignore[index]
 
 
 def find(term: object) -> Table | None:
     """The table of a name or reference, None if there is none; BADARG (type) for anything else."""
     if is_atom(term):
-        return tsunami.whereis(term) if isinstance(term, Atom) else None
+        return tsunami.whereis(atom_name(term))
     if isinstance(term, Reference):
         return _core.table_with_id(number_of(term))
     raise bad("type")
@@ -221,7 +221,7 @@ def call_new(session: Session, name: object, options: object) -> object:
     if not is_atom(name):
         raise bad()
     found = new_options(session, options)
-    table = session.holder.new(Atom(atom_name(name)), **found)
+    table = session.holder.new(atom_name(name), **found)
     return name if found["named"] else _core.table_reference(table)
 
 
@@ -235,7 +235,7 @@ def call_rename(session: Session, term: object, name: object) -> object:
     if not is_atom(name):
         raise bad()
     try:
-        table.rename(Atom(atom_name(name)))
+        table.rename(atom_name(name))
     except tsunami.TableExists:
         raise bad() from None
     return name if table.info("named_table") else _core.table_reference(table)

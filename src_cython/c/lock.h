@@ -81,8 +81,11 @@ static __attribute__((noinline, unused)) void ts_gate_wait(ts_lock_t *lock) {
     if (gil) ts_gil_return(gil);
 }
 
-/* Take the lock. 0, and not taken: it is gated by another thread, and that was not to be waited for. */
+/* Take the lock. 0, and not taken: it is gated by another thread, and that was not to be waited for. Whoever has slept
+   here is the only one who was woken, and answers for the others who still sleep: by saying SLEPT when it takes the lock,
+   or, if it goes away, by waking them all, to go to the gate. */
 static __attribute__((noinline, unused)) int ts_lock_wait(ts_lock_t *lock, int wait_for_gate) {
+    int slept = 0;
     for (int i = 0; i < 100; i++) {
         uint32_t seen = __atomic_load_n(&lock->word, __ATOMIC_RELAXED);
         if (seen & TS_GATED) break;
@@ -98,7 +101,10 @@ static __attribute__((noinline, unused)) int ts_lock_wait(ts_lock_t *lock, int w
                 __atomic_store_n(&lock->word, TS_GATED_HELD, __ATOMIC_RELAXED);
                 return 1;
             }
-            if (!wait_for_gate) return 0;
+            if (!wait_for_gate) {
+                if (slept) ts_wake(&lock->word, INT32_MAX);
+                return 0;
+            }
             ts_gate_wait(lock);
         } else if (seen == TS_FREE) {
             /* From here on we say SLEPT, also on success: there may be others asleep. */
@@ -107,6 +113,7 @@ static __attribute__((noinline, unused)) int ts_lock_wait(ts_lock_t *lock, int w
         } else if (seen == TS_SLEPT ||
                    __atomic_compare_exchange_n(&lock->word, &seen, TS_SLEPT, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
             ts_sleep(&lock->word, TS_SLEPT);
+            slept = 1;
         }
     }
 }

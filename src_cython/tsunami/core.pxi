@@ -581,9 +581,18 @@ cdef object name_of(object name):
         return name
     if isinstance(name, str):
         atom = Atom(name)
-        if isinstance(atom, Atom):
-            return atom
+        return atom if isinstance(atom, Atom) else _odd_names[atom]
     raise BadType(f"a table's name is a str or an Atom, not {shown(name)}")
+
+
+cdef Atom name_alone(str text):
+    """An Atom for an atom that is no Atom in Python, to name a table by; equal to nothing but itself."""
+    cdef Atom atom = Atom.__new__(Atom)
+    atom.cell = atom_cell(text)
+    atom.text = text
+    return atom
+
+cdef dict _odd_names = {True: name_alone("true"), False: name_alone("false"), None: name_alone("nil")}
 
 
 cdef inline PyObject* list_share(object o) noexcept:

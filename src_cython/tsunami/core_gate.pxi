@@ -119,6 +119,8 @@ cdef class hold:
         return self
 
     def __exit__(self, *exc):
+        if not ts_gate_mine():
+            raise RuntimeError("hold: it ends in the thread in which it began")
         gate_drop()
 
     cdef int close(self) except -1:

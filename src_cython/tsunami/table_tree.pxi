@@ -134,7 +134,10 @@ cdef void grove_saw(table_t* t) noexcept nogil:
             done = f
             held_sub(block_bytes(sizeof(felled_t)))
             grove_wither(s)
-        ts_lock_release(&s.lock)
+        if more:
+            ts_lock_yield(&s.lock)
+        else:
+            ts_lock_release(&s.lock)
         free(done)
 
 cdef int ordered_erase_span(table_t* t, const span_t* span, size_t* erased) noexcept nogil:

@@ -167,7 +167,8 @@ cdef void ops_formed(op_t* ops, size_t n, const buf_t* forms) noexcept nogil:
     """The forms do not move any more."""
     cdef size_t i
     for i in range(n):
-        ops[i].form.p = forms.data + ops[i].form_at
+        if ops[i].table.methods.ordered:
+            ops[i].form.p = forms.data + ops[i].form_at
 
 cdef int ops_prepare(op_t* ops, size_t n) noexcept nogil:
     """Take the memory for all rows to be stored, before anything is changed: after this nothing fails for want of it
