@@ -96,6 +96,9 @@ MAY_WRITE = frozenset(["eval", "evalsha"])
 # Commands that change a key, and look it up as readers do before.
 WRITES_THAT_LOOK_UP = frozenset(["set", "getex", "getdel", "getset"])
 
+# More rows than these are freed in a thread: about a millisecond's work.
+ROWS_FREED_AT_ONCE = 10_000
+
 # How a connection is told that a table has become its own: the push, or None if it cannot be told.
 Transfer = Callable[["Session", Table, tsunami.Session | None, _core.Packed], _wire.Push | None]
 
@@ -556,16 +559,25 @@ class Session:
             self.app.shared.tracking.switch_off(self)
             self.app.watch_changes()
 
-    def end_holder(self) -> None:
+    def end_holder(self) -> Awaitable[None] | None:
         """Give back what the connection has of tables: fixations, and tables, which go to their heirs or are deleted.
 
-        Whoever inherits is told before anything else happens.
+        Whoever inherits is told before anything else happens. Many rows are freed in a thread, so that nobody waits for
+        them; then what comes back is done when all this is.
         """
         if self.app.shared.identities.get(self.identity) is self:
             del self.app.shared.identities[self.identity]
-        if self._holder is not None:
-            self._holder.end()
-            self.app.shared.holders.pop(self._holder.id, None)
+        holder = self._holder
+        if holder is None:
+            return None
+        holders = self.app.shared.holders
+        if self.may_block and sum(map(len, holder.tables())) > ROWS_FREED_AT_ONCE:
+            ending = self.app.shared.aside(holder.end)
+            ending.add_done_callback(lambda _: holders.pop(holder.id, None))
+            return ending
+        holder.end()
+        holders.pop(holder.id, None)
+        return None
 
     def push_transfers(self) -> None:
         """Write the messages that wait, on the event loop."""

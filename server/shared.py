@@ -208,6 +208,11 @@ class Shared:
         """For what takes long: everybody else goes on meanwhile. It runs as the caller's session."""
         return await asyncio.to_thread(function, *args)
 
+    @staticmethod
+    def aside(function: Callable[[], T]) -> asyncio.Future[T]:
+        """Like in_thread, but it begins whether or not anybody waits for its end."""
+        return asyncio.get_running_loop().run_in_executor(None, function)
+
     async def wait_unpaused(self) -> None:
         if self._wake is not None:
             await self._wake.wait()

@@ -7,11 +7,13 @@ parties to them, what the words and replies are, and when messages come.
 import asyncio
 import contextlib
 import itertools
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import cast
 
 import pytest
+from _redis import Client, our_server
 from _server import IO_KINDS, Process, Wire, request, tsunami_server
 from _support import wait_until
 
@@ -523,3 +525,48 @@ def test_a_session_around_the_server_is_not_its_connections() -> None:
                 return [wire("ETS.LOOKUP", "owned_around", 1), wire("ETS.FIRST", "owned_around")]
 
         assert all("NOACCESS" in str(answer) for answer in cast(list[object], asyncio.run(main())))
+
+
+# ---- large tables
+
+
+class Mourner:
+    """Stands in a row, and tells in which thread that was freed."""
+
+    def __init__(self, threads: list[str]) -> None:
+        self.threads = threads
+
+    def __del__(self) -> None:
+        self.threads.append(threading.current_thread().name)
+
+
+def say_bye(client: Client, name: str) -> None:
+    assert client("ETS.BYE") == ("+", "OK")
+
+
+def hang_up(client: Client, name: str) -> None:
+    client.close()
+
+
+def drop(client: Client, name: str) -> None:
+    assert client("ETS.DROP", name) == (":", 1)
+
+
+@pytest.mark.parametrize("end", [say_bye, hang_up, drop])
+@pytest.mark.parametrize(("rows", "aside"), [(20_000, True), (100, False)])
+def test_the_loop_does_not_free_many_rows(end: Callable[[Client, str], None], rows: int, aside: bool) -> None:
+    with our_server() as server:
+        client = Client(server.port)
+        name = f"large_{rows}_{end.__name__}"
+        client("ETS.NEW", name, "PUBLIC", "OWNED")
+        table = tsunami.whereis(name)
+        assert table is not None
+        threads: list[str] = []
+        table.insert([(i, i) for i in range(rows)])
+        table.insert((-1, Mourner(threads)))
+        end(client, name)
+        wait_until(lambda: threads, "the row is freed")
+        assert tsunami.whereis(name) is None
+        assert threads[0].startswith("asyncio_") is aside, threads
+        if end is not hang_up:
+            client.close()

@@ -25,7 +25,7 @@ from tsunami import END_OF_TABLE, Row, Table, _core
 from tsunami.literal import TextError
 from tsunami_server.arguments import SYNTAX, int64
 from tsunami_server.command import CommandError, Handler, Reply, command
-from tsunami_server.session import Session
+from tsunami_server.session import ROWS_FREED_AT_ONCE, Session
 from tsunami_server.terms import Teller, read_auto, read_etf, read_term, reply_of, take_mode, teller
 
 MODE = "[AUTO | TERM | RAW | ETF]"
@@ -248,8 +248,18 @@ def table_type(word: bytes) -> str:
     "Delete a table with all its rows.",
     complexity="O(N) in the number of rows, in the background",
 )
-def ets_drop(session: Session, table: Table, words: list[bytes]) -> Reply:
+def ets_drop(session: Session, table: Table, words: list[bytes]) -> Reply | Awaitable[Reply]:
+    if len(table) > ROWS_FREED_AT_ONCE:
+        return drop_later(session, table)
     table.delete()
+    return 1
+
+
+async def drop_later(session: Session, table: Table) -> Reply:
+    try:
+        await session.in_thread(table.delete)
+    except tsunami.TsunamiError as error:  # somebody else has deleted it meanwhile
+        raise told(error) from error
     return 1
 
 

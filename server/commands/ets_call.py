@@ -22,7 +22,7 @@ from typing import Any, Final, Literal
 import tsunami
 from tsunami import Atom, Pid, Reference, Table, _core, _wire
 from tsunami_server.command import CommandError, Reply, command
-from tsunami_server.session import Session
+from tsunami_server.session import ROWS_FREED_AT_ONCE, Session
 
 UNDEFINED: Final = Atom("undefined")
 NONE: Final = Atom("none")
@@ -110,8 +110,16 @@ def ets_hello(session: Session, args: list[bytes]) -> Reply:
     "ETS.BYE", "fast", group="table", since="0.1.0",
     summary="End the connection: when the answer comes its tables have gone to their heirs or are deleted.",
 )  # fmt: skip
-def ets_bye(session: Session, args: list[bytes]) -> Reply:
-    session.end_holder()
+def ets_bye(session: Session, args: list[bytes]) -> Reply | Awaitable[Reply]:
+    ending = session.end_holder()
+    if ending is not None:
+        return goodbye(session, ending)
+    session.closing = True
+    return _wire.Simple("OK")
+
+
+async def goodbye(session: Session, ending: Awaitable[None]) -> Reply:
+    await ending
     session.closing = True
     return _wire.Simple("OK")
 
@@ -370,7 +378,10 @@ def ets_call(session: Session, args: list[bytes]) -> Reply | Awaitable[Reply]:
 async def call_later(session: Session, name: str, data: bytes) -> Reply:
     """A long call runs in a thread: all other connections go on."""
     done = await session.in_thread(_core.call, name, data, session.conn.session, session.conn.identity, True)
-    return answer(done) if done is not None else call_here(session, name, data)
+    if done is not None:
+        return answer(done)
+    said = call_here(session, name, data)
+    return await said if isinstance(said, Awaitable) else said
 
 
 def answer(done: Any) -> Reply:
@@ -381,13 +392,27 @@ def answer(done: Any) -> Reply:
     return said
 
 
-def call_here(session: Session, name: str, data: bytes) -> Reply:
+def many_rows(table: Table | None) -> bool:
+    return table is not None and len(table) > ROWS_FREED_AT_ONCE
+
+
+async def delete_later(session: Session, term: object) -> Reply:
+    """Freeing the rows of a large table is long: it is done in a thread."""
+    try:
+        return tsunami.term_to_binary(await session.in_thread(_core.act, session.holder, call_delete, session, term))
+    except (tsunami.TsunamiError, MemoryError) as error:
+        raise told(error) from None
+
+
+def call_here(session: Session, name: str, data: bytes) -> Reply | Awaitable[Reply]:
     arguments = _core.call_arguments(data)
     if arguments is None:
         raise CommandError(MALFORMED)
     function = FUNCTIONS.get((name, len(arguments)))
     if function is None:
         raise CommandError("UNDEF")
+    if function is call_delete and isinstance(arguments[0], Atom | Reference) and many_rows(find(arguments[0])):
+        return delete_later(session, arguments[0])
     try:
         return tsunami.term_to_binary(_core.act(session.holder, function, session, *arguments))
     except (tsunami.TsunamiError, MemoryError) as error:
