@@ -23,7 +23,7 @@ serve: $(STAMPS)/engine $(STAMPS)/lua $(STAMPS)/metrics $(STAMPS)/server
 	$(SAY) "serving; Ctrl-C ends it, make serve ARGS=--help says what else there is"
 	@exec $(BIN)/tsunami-server $(ARGS)
 
-test: $(STAMPS)/engine $(STAMPS)/test $(STAMPS)/applications $(STAMPS)/node $(STAMPS)/peers
+test: $(STAMPS)/engine $(STAMPS)/test $(STAMPS)/applications build/node/stamp $(STAMPS)/peers
 	$(SAY) "running the tests"
 	@$(BIN)/python -m pytest $(PYTEST) $(ARGS)
 
@@ -40,7 +40,7 @@ bench: $(STAMPS)/engine $(STAMPS)/bench $(STAMPS)/peers
 	$(SAY) "measuring; the figures go to bench/results"
 	@$(BIN)/python bench/run.py $(ARGS)
 
-stress: $(STAMPS)/engine $(STAMPS)/test $(STAMPS)/applications $(STAMPS)/node $(STAMPS)/peers
+stress: $(STAMPS)/engine $(STAMPS)/test $(STAMPS)/applications build/node/stamp $(STAMPS)/peers
 	$(SAY) "running the tests long: many more examples, rows and rounds"
 	@TSUNAMI_PROFILE=stress $(BIN)/python -m pytest $(PYTEST) --timeout 3600 --ignore tests/test_install.py $(ARGS)
 
@@ -91,7 +91,7 @@ $(STAMPS)/peers: $(STAMPS)/venv tools/need
 	@TSUNAMI_PEERS=required tools/need peers 2>/dev/null && touch $@ || true
 
 # What Node's clients need, beside the checkout's own files. Without npm (tools/need says so) their tests are skipped.
-$(STAMPS)/node: tests/node/package.json | $(STAMPS)/peers
+build/node/stamp: tests/node/package.json | $(STAMPS)/peers
 	@if command -v npm >/dev/null; then \
 		echo "tsunami: installing what the tests of Node's clients need" && mkdir -p build/node && cp $< build/node/ && \
 		npm install --prefix build/node --no-audit --no-fund --no-package-lock --ignore-scripts --loglevel error && \

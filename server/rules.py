@@ -211,6 +211,30 @@ def unshown(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
+# ---- commands of Redis that there are not
+
+# Rules on them are kept and change nothing, so that users and ACL files made for Redis can be had as they are
+# (redis-py allows every user CLUSTER). docs/redis.md says why the commands are missing.
+NOT_HERE: Final = frozenset(
+    """
+    asking bgrewriteaof bgsave cluster failover fcall fcall_ro geoadd geodist geohash geopos georadius georadius_ro
+    georadiusbymember georadiusbymember_ro geosearch geosearchstore lastsave migrate module pfadd pfcount pfdebug
+    pfmerge pfselftest psync readonly readwrite replconf replicaof restore-asking role save slaveof sync xack xautoclaim
+    xclaim xgroup xpending xreadgroup
+    """.split()
+)
+PARTLY_HERE: Final = {"function": frozenset("delete dump kill list load restore stats help".split()),
+                      "xinfo": frozenset(("consumers", "groups"))}  # fmt: skip
+
+
+def is_not_here(name: bytes) -> bool:
+    """Is this a command of Redis, or a subcommand, that there is not?"""
+    home, _, sub = name.decode("utf-8", "replace").lower().partition("|")
+    if home in ("cluster", "module", "xgroup"):
+        return True
+    return (home in NOT_HERE and not sub) or sub in PARTLY_HERE.get(home, ())
+
+
 # ---- selectors
 
 
@@ -253,6 +277,8 @@ class Selector:
             self._add_channels(rule[1:])
         elif rule[:2] in (b"+@", b"-@"):
             self._category(rule[2:].decode("utf-8", "replace").lower(), rule[:1] == b"+")
+        elif rule[:1] in (b"+", b"-") and is_not_here(rule[1:]):
+            self._note(shown(rule[1:].lower()), rule[:1] == b"+")
         elif rule[:1] == b"+" and b"|" in rule:
             self._allow_sub(rule[1:])
         elif rule[:1] in (b"+", b"-"):

@@ -126,6 +126,25 @@ def redis() -> Iterator[Client]:
         yield client
 
 
+def test_rules_on_every_command_of_redis_are_taken_and_told(redis: Client, root: Client) -> None:
+    """Also on those that there are not here: users and ACL files made for Redis can be had as they are."""
+    names = sorted(name.decode() for name in redis.value("COMMAND", "LIST"))
+    missing = {name for name in names if registry.get(name.partition("|")[0]) is None}
+    assert len(names) > 350 and {"cluster", "geoadd", "xreadgroup", "pfadd"} <= missing
+    for name in names:
+        for base, rule in (("-@all", f"+{name}"), ("+@all", f"-{name}")):
+            assert root("ACL", "SETUSER", "every", "reset", base, rule) == ("+", "OK"), rule
+            told = plain(root("ACL", "GETUSER", "every"))
+            assert told[told.index(b"commands") + 1].decode() == f"{base} {rule}"
+    for name in ("no_such", "get|no_such|more", "geoadd|no_such|more", "no_such|cluster"):
+        refused = [client("ACL", "SETUSER", "every", f"+{name}") for client in (redis, root)]
+        assert refused[0][0] == refused[1][0] == "-", name
+    # They change nothing of what is allowed.
+    root("ACL", "SETUSER", "every", "reset", "-@all", "+get", "+cluster", "-geoadd", "~*")
+    assert root.value("ACL", "DRYRUN", "every", "GET", "a") == "OK"
+    assert b"has no permissions" in root.value("ACL", "DRYRUN", "every", "SET", "a", "b")
+
+
 def test_rules_are_taken_refused_and_told_as_by_redis(redis: Client, root: Client) -> None:
     seed = random.randrange(1 << 32)
     print("seed", seed)

@@ -18,6 +18,9 @@ import redis
 from _applications import server, url
 from _server import Process
 
+# What the libraries say of themselves and of each other.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
 
 @pytest.fixture
 def client(url: str) -> Iterator[redis.Redis]:

@@ -12,6 +12,9 @@ import pytest
 from _applications import server, url
 from _server import Process
 
+# What the libraries say of themselves and of each other.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
 SCRIPT = "redis.call('INCRBY', KEYS[1], ARGV[1]); return redis.call('GET', KEYS[1])"
 
 

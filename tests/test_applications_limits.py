@@ -21,6 +21,9 @@ from limits.storage import storage_from_string
 from limits.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter
 from pottery import AIORedlock, Redlock, ReleaseUnlockedLock
 
+# What the libraries say of themselves and of each other.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
 PROGRAMS = 8
 
 

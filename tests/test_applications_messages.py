@@ -7,6 +7,9 @@ import pytest
 import redis
 from _applications import output, server, url
 
+# What the libraries say of themselves and of each other.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
 
 def test_an_emit_passes_from_one_process_to_another(url: str) -> None:
     """python-socketio: a server with a client in a room, and a program elsewhere that emits to that room."""

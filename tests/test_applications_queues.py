@@ -15,6 +15,9 @@ import redis
 from _applications import application, program, server, url
 from _support import wait_until
 
+# What the libraries say of themselves and of each other.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
 
 def test_celery(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Results, failures, retries, a group and a chord, by a worker of two threads; the broker is left empty."""

@@ -39,7 +39,9 @@ NEWER = {
     "zrank",
     "zrevrank",
 }
-NOT_DOCUMENTED_IN_REDIS = {"debug", "debug|help", "debug|sleep", "debug|object", "debug|set-active-expire"}
+NOT_DOCUMENTED_IN_REDIS = {"debug"} | {
+    f"debug|{sub}" for sub in ("error", "help", "object", "set-active-expire", "sleep")
+}
 OTHER_ARGUMENTS = {
     "client|kill",  # MAXAGE, and addresses are told as one word
     "client|list",  # Redis wraps the ids in a block

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _redis import Client, encode, our_server, plain
+from _redis import Client, encode, our_server, plain, redis_server
 from _support import wait_until
 
 import tsunami
@@ -318,6 +318,14 @@ def test_debug_sleep_lets_others_go_on(server: Any, client: Client) -> None:
         assert client.read() == ("+", "OK")
         assert time.monotonic() - start >= 0.4
         assert client.read() == ("+", "PONG")
+
+
+@pytest.mark.peer("redis-server")
+@pytest.mark.parametrize("error", ["LOADING fake message", "ERR two\r\nlines", "", "x"])
+def test_debug_error_answers_what_it_is_told(client: Client, error: str) -> None:
+    with redis_server() as port, Client(port) as real:
+        assert client("DEBUG", "ERROR", error) == real("DEBUG", "ERROR", error) == ("-", error.replace("\r\n", "  "))
+    assert b"errorstat_LOADING" not in client.value("INFO", "errorstats")
 
 
 def test_debug_is_refused_where_it_is_switched_off() -> None:

@@ -4,7 +4,7 @@ import re
 
 import tsunami
 from tsunami import _core
-from tsunami._wire import OK, Simple, Verbatim
+from tsunami._wire import OK, Raw, Simple, Verbatim
 from tsunami_server.arguments import NOT_FLOAT, SYNTAX, int64, integer, timeout_ms
 from tsunami_server.blocking import NOT_YET
 from tsunami_server.command import HELP, CommandError, Reply, add_help, command, container
@@ -186,6 +186,13 @@ def debug_object(session: Session, args: list[bytes]) -> Reply:
         f"Value at:0x0 refcount:1 encoding:{encoding_of(found[0])} serializedlength:{size} "
         f"lru:{lru} lru_seconds_idle:{idle}"
     )
+
+
+@command("DEBUG ERROR message", ADMIN, group="server", since="2.8.0", summary="Answer with this error.")
+def debug_error(session: Session, args: list[bytes]) -> Reply:
+    """For tests of clients: the error is no failure of anything here, and is not counted as one."""
+    check_debug(session)
+    return Raw(b"-%b\r\n" % args[0].translate(bytes.maketrans(b"\r\n", b"  ")))
 
 
 @command("DEBUG SET-ACTIVE-EXPIRE value:integer", ADMIN, group="server", since="2.8.0",
