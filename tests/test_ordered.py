@@ -695,3 +695,24 @@ def test_a_shorter_tuple_is_a_term_like_others_where_keys_have_several_sizes() -
     assert list(table.irange(None, (2,))) == [((1,),)]
     table.insert(("text",))
     assert table.count_range((1, 0), (9,)) == 0
+
+
+@pytest.mark.parametrize(("name", "step"), [("next", 1), ("prev", -1)])
+def test_a_walk_by_next_and_prev_sees_what_has_just_changed(name: str, step: int) -> None:
+    """After some steps the table remembers the way to where the last one ended; then something changes right there."""
+    t = Table("ordered_set")
+    t.insert([(i, i) for i in range(0, 4000, 4)])
+    walk = getattr(t, name)
+    at = 0 if step == 1 else 3996
+    for _ in range(150):
+        for _ in range(3):
+            at = walk(at)
+        t.insert((at + step, 0))
+        assert walk(at) == at + step
+        assert walk(at + step) == at + 4 * step
+        assert walk(at + 4 * step) == at + 8 * step
+        t.delete(at + 12 * step)
+        assert walk(at + 8 * step) == at + 16 * step
+        t.insert((at + 12 * step, 0))
+        t.delete(at + step)
+    t.check()
