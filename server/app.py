@@ -96,6 +96,8 @@ class App:
         self.shared.blocking = Blocking(self.shared)
         self.shared.signals.listeners.append(lambda _, key: self.shared.tracking.touched(key))
         self.shared.signals.flush_listeners.append(self.shared.tracking.flushed)
+        self.plane.messages, self.plane.ready = self.shared.messages, self.shared.signals.ready
+        self.shared.timed.on_any = self._look_out
         self.hears_of_expiry = False
         self.memory = Memory(self.plane)
         self.users = Users()
@@ -370,8 +372,13 @@ class App:
         shared.set_writes_cold(self.plane, "notify", shared.notifications.of_writes)
         shared.set_writes_cold(self.plane, "tracking", bool(tracking.prefixes))
         self.hears_of_expiry = bool(shared.notifications.on) or tracking.active
+        self._look_out()
         met = self.hears_of_expiry and not self.active_expire  # then expired keys are told when a command meets them
         self.plane.reads_cold = met or shared.notifications.wants("m")
+
+    def _look_out(self) -> None:
+        """Whether every command that Python carries out has to look at what is due before."""
+        self.plane.attentive = self.hears_of_expiry or self.shared.timed.waits
 
     def sweep(self) -> None:
         """Erase what is due, and tell those who want to hear of it. Nothing changes while clients are paused."""
@@ -550,6 +557,7 @@ class App:
         plane.hard_output = config.output_limit("normal")[0]
         plane.hard_messages = config.output_limit("pubsub")[0]
         plane.slow_us = config.integer("slowlog-log-slower-than")
+        plane.note_us = noted_us(plane.slow_us, config.integer("latency-monitor-threshold"))
         plane.set_small(**small_values(config))
         self.shared.notifications.configure(config.text("notify-keyspace-events"))
         self.watch_changes()
@@ -700,6 +708,15 @@ def small_values(config: Config) -> dict[str, int]:
         "list_entries": elements if elements >= 0 else sys.maxsize,
         "list_bytes": 8192 if elements >= 0 else 4096 << min(-1 - elements, 4),
     }
+
+
+def noted_us(slowlog_us: int, latency_ms: int) -> int:
+    """From how many microseconds on SLOWLOG or LATENCY wants to hear of a command; -1: never.
+
+    >>> noted_us(10_000, 0), noted_us(10_000, 2), noted_us(-1, 0), noted_us(-1, 5)
+    (10000, 2000, -1, 5000)
+    """
+    return min([us for us in (slowlog_us, latency_ms * 1000 or -1) if us >= 0], default=-1)
 
 
 def new_plane() -> _wire.Plane:

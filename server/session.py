@@ -2,8 +2,12 @@
 
 What it is: the state of one conversation (name, database, protocol version, what CLIENT LIST shows) and the dispatch of
 cold commands. Each goes the same way: look it up; `objection` (words, authentication, transaction, rights, memory,
-subscriptions, in Redis's order); CLIENT PAUSE; queue it or call its handler; count; `_after`, in which whoever waited
+subscriptions, in Redis's order); CLIENT PAUSE; queue it or call its handler; count; `changed`, in which whoever waited
 for a change is served.
+
+While none of these questions can have any other answer than yes, tsunami._wire takes the commands that were met before
+(`_learn`) straight to their handlers; it asks here for whatever is not of the common kind: `failed`, `later`,
+`note_slow`, `changed`, `replied`, `unwritable`.
 
 What it is not: it owns no socket and reads no clock but the app's. It writes nothing: a reply is returned, or an
 awaitable of one, and the app writes it. RESP itself, and the commands that run without Python, are tsunami._wire's.
@@ -38,7 +42,7 @@ from tsunami import Table, _core, _wire, keyspace
 from tsunami_server.blocking import NOT_YET, Attempt
 from tsunami_server.command import Command, CommandError, Reply, printable, registry, wrong_number
 from tsunami_server.eviction import Memory
-from tsunami_server.observe import monitor_line, spread_at, without_passwords
+from tsunami_server.observe import monitor_line, without_passwords
 from tsunami_server.pubsub import Subscriptions
 from tsunami_server.rules import Denied, Kind
 from tsunami_server.shared import Shared
@@ -77,6 +81,8 @@ NOT_IN_MULTI = "ERR Command not allowed inside a transaction"
 BUSY = "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
 NOT_IN_SCRIPT = "ERR This Redis command is not allowed from script"
 
+NOT_DIRECT = UNSEEN | {"config|resetstat"}  # which forgets what the short way counts with
+NAMES_MOST = 1024  # spellings of commands' names that tsunami._wire knows
 # What begins a line of HTTP: no commands, and never sent by a client of ours. Redis refuses the same two.
 HTTP = (b"post", b"host:")
 ATTACK = (
@@ -187,7 +193,7 @@ class Session:
         self.lib_ver = b""
         self.no_evict = False
         self.no_touch = False
-        self.closing = False  # close after the reply is written
+        self._closing = False
         self.command_name = ""  # of the last cold command, as CLIENT LIST shows it
         self.may_block = True  # False inside of EXEC and scripts
         self.serving = False  # what is being carried out has waited for a key
@@ -246,6 +252,16 @@ class Session:
     @property
     def is_local(self) -> bool:
         return self.unix or self.peer.startswith(("127.", "[::1]", "::1"))
+
+    @property
+    def closing(self) -> bool:
+        """Is the connection to be closed after the reply is written?"""
+        return self._closing
+
+    @closing.setter
+    def closing(self, closing: bool) -> None:
+        self._closing = closing
+        self.conn.behind = True
 
     # -- who the user is
 
@@ -319,12 +335,13 @@ class Session:
     def tell(self, push: _wire.Push, /) -> None:
         """A message that no request asked for: now, or behind the reply of the command that runs and caused it."""
         if self.app.shared.messages.acting is self:
-            self._told.append(push)
+            self.tell_later(push)
         else:
             self.app.deliver([self.conn], push)
 
     def tell_later(self, push: _wire.Push, /) -> None:
         self._told.append(push)
+        self.conn.behind = True
 
     def replied(self) -> None:
         """The reply is written: now what was caused to be told meanwhile."""
@@ -360,13 +377,27 @@ class Session:
             return self._not_queued(command, self._refused(command, objection))
         if self._is_held(command, argv):
             return self._execute_later(command, argv)
+        self._learn(command, argv)
         return self._carry_out(command, argv)
+
+    def _learn(self, command: Command, argv: list[bytes]) -> None:
+        """From now on this command goes the short way if nothing stands against it: by this spelling of its name."""
+        known = self.app.plane.direct
+        word = argv[0]
+        if "|" in command.name:
+            inner: dict[bytes, object] = known.setdefault(word, {})  # type: ignore[assignment]
+            known, word = inner, argv[1]
+        if command.name in NOT_DIRECT or command.handler is None or not (word.islower() or word.isupper()):
+            return
+        if word not in known and len(known) < NAMES_MOST:
+            account = self.app.shared.commands[command.name]
+            known[word] = _wire.Direct(command, command.handler, command.name, command.arity, account)
 
     def perform(self, argv: list[bytes], *, script: bool = False, allow_oom: bool = False) -> Reply:
         """Carry out one command inside of another, EXEC or (`script`) a script, here and now.
 
         `allow_oom`: also if there is no memory for it. The reply; a _wire.Error for whatever goes wrong. Whoever calls
-        this ends with _after() by being a command.
+        this ends with changed() by being a command.
         """
         try:
             command = registry.find(argv)
@@ -455,7 +486,7 @@ class Session:
             return self._queue(command, argv)
         reply = self._call(command, argv)
         if not isinstance(reply, Awaitable):
-            self._after()
+            self.changed()
         return reply
 
     def _queue(self, command: Command, argv: list[bytes]) -> Reply:
@@ -511,13 +542,13 @@ class Session:
                 if looks_up(command, flags) and _core.entry(self.table, key) is None:
                     self.notify("m", "keymiss", key)
 
-    def _after(self) -> None:
+    def changed(self) -> None:
         """A command has ended, with all that stood inside of it: serve whoever waited for what it has changed."""
         self.app.shared.signals.after_command()
 
     def _after_exec(self) -> None:
         """EXEC has run natively, with some of its commands here."""
-        self._after()
+        self.changed()
         self.replied()
 
     def _at_once(self, command: Command, later: Coroutine[object, None, Reply]) -> Reply:
@@ -616,7 +647,7 @@ class Session:
         if self.app.shared.timed.due_ms <= self.app.now_ms():
             while self.app.expire_fields():  # so that a hash whose last field has expired is gone
                 pass
-        start = time.perf_counter_ns()
+        start = _wire.clock_ns()
         args = argv[2:] if "|" in command.name else argv[1:]
         messages = self.app.shared.messages
         outer, messages.acting = messages.acting, self
@@ -631,7 +662,7 @@ class Session:
                 self._before(command, argv)
             reply = _core.act(self._holder, command.handler, self, args)
         except Exception as error:
-            return self._fail(command, argv, start, error)
+            return self.failed(command, argv, start, error)
         finally:
             messages.acting = outer
             self._missing = None
@@ -642,21 +673,22 @@ class Session:
             if monitors and command.name not in TOLD_FIRST:
                 self._tell_monitors(command, argv)
         if isinstance(reply, Awaitable):
-            return self._call_later(command, argv, start, reply)
+            return self.later(command, argv, start, reply)
         self._count(command, argv, start)
         return reply
 
-    async def _call_later(self, command: Command, argv: list[bytes], start: int, later: Awaitable[Reply]) -> Reply:
+    async def later(self, command: Command, argv: list[bytes], start: int, later: Awaitable[Reply], /) -> Reply:
+        """The reply of a handler that did not give it at once; it was called at `start`."""
         _core.become(self._holder)
         try:
             reply = await later
         except Exception as error:
-            reply = self._fail(command, argv, start + self.idle_ns, error)
+            reply = self.failed(command, argv, start + self.idle_ns, error)
         else:
             self._count(command, argv, start + self.idle_ns)
         self.idle_ns = 0
         if self.may_block:  # else it stands inside of another command, which is not over
-            self._after()
+            self.changed()
         return reply
 
     def _cached(self, command: Command) -> None:
@@ -666,7 +698,7 @@ class Session:
 
     # -- accounts
 
-    def _fail(self, command: Command, argv: list[bytes], start: int, error: Exception) -> _wire.Error:
+    def failed(self, command: Command, argv: list[bytes], start: int, error: Exception, /) -> _wire.Error:
         """The one place where an exception becomes an error reply."""
         text = str(error)
         if not isinstance(error, CommandError):
@@ -678,6 +710,11 @@ class Session:
             self.app.shared.count_error(text)
         return _wire.Error(text)
 
+    def unwritable(self, error: Exception, /) -> _wire.Error:
+        """What is answered instead of a reply that has no form in RESP."""
+        log.error("a reply that has no form in RESP", exc_info=error)
+        return _wire.Error("ERR internal error")
+
     def _refused(self, command: Command | None, text: str) -> _wire.Error:
         if command is not None:
             self.app.shared.commands[command.name].rejected += 1
@@ -685,13 +722,11 @@ class Session:
         return _wire.Error(text)
 
     def _count(self, command: Command, argv: list[bytes], start: int) -> None:
-        nanos = time.perf_counter_ns() - start
-        count = self.app.shared.commands[command.name]
-        count.calls += 1
-        count.nanos += nanos
-        if self.app.plane.spreads:
-            count.spread[spread_at(nanos)] += 1
-        self._note_slow(command, argv, nanos // 1000)
+        nanos = _wire.clock_ns() - start
+        plane = self.app.plane
+        self.app.shared.commands[command.name].add(nanos, plane.spreads)
+        if 0 <= plane.note_us <= nanos // 1000:
+            self.note_slow(command, argv, nanos // 1000)
 
     def _tell_monitors(self, command: Command, argv: list[bytes]) -> None:
         """Show a command to whoever reads along. Those of administrators are not for everybody's eyes."""
@@ -708,8 +743,11 @@ class Session:
                 session.conn.write(line)
                 self.app.send_to(session)
 
-    def _note_slow(self, command: Command, argv: list[bytes], usec: int) -> None:
-        """SLOWLOG and LATENCY. AUTH and HELLO are not for the log, nor is any other password."""
+    def note_slow(self, command: Command, argv: list[bytes], usec: int, /) -> None:
+        """SLOWLOG and LATENCY, of what took plane.note_us or longer.
+
+        AUTH and HELLO are not for the log, nor is any other password.
+        """
         app = self.app
         threshold = self.setting("slowlog-log-slower-than")
         if 0 <= threshold <= usec and command.needs_auth and "skip_slowlog" not in command.flags:

@@ -17,12 +17,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from tsunami_server.observe import Spread
+from tsunami import _wire
 from tsunami_server.values.timed import TimedFields
 
 if TYPE_CHECKING:
     import tsunami
-    from tsunami import _wire
     from tsunami_server.blocking import Blocking
     from tsunami_server.notifications import Notifications
     from tsunami_server.pubsub import Messages
@@ -36,21 +35,6 @@ T = TypeVar("T")
 LATENCY_SAMPLES = 160
 SLOWLOG_MAX_ARGUMENTS = 32
 SLOWLOG_MAX_STRING = 128
-
-
-@dataclass(slots=True)
-class CommandCount:
-    """What INFO's commandstats say of one command."""
-
-    calls: int = 0
-    nanos: int = 0
-    rejected: int = 0
-    failed: int = 0
-    spread: Spread = field(default_factory=Spread)  # of the times that calls took
-
-    @property
-    def usec(self) -> int:
-        return self.nanos // 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +59,7 @@ class Shared:
     tracking: "Tracking" = field(init=False)
     writes_cold_for: set[str] = field(default_factory=set)  # why commands that write do not run natively
     overruns: int = 0  # connections closed because they did not read
-    commands: dict[str, CommandCount] = field(default_factory=lambda: defaultdict(CommandCount))
+    commands: dict[str, _wire.Account] = field(default_factory=lambda: defaultdict(_wire.Account))
     errors: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     hits: int = 0
     misses: int = 0

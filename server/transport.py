@@ -32,21 +32,19 @@ import select
 import socket
 import ssl
 import termios
-import time
 import weakref
 from collections import deque
 from collections.abc import Awaitable
 from typing import Final, Protocol, cast
 
-from tsunami import _wire
+from tsunami import _core, _wire
 from tsunami_server.session import Session
 
 log = logging.getLogger("tsunami")
 
 ACCEPT_AT_ONCE: Final = 64
 ACCEPT_PAUSE_S: Final = 0.5  # after the process ran out of descriptors
-TURN_S: Final = 0.001  # of one client's cold commands, before the loop goes on
-TURN_US: Final = 1000
+TURN_US: Final = 1000  # of one client's cold commands, before the loop goes on
 HANDSHAKE_S: Final = 10.0  # in which a client must have done its part of TLS's handshake
 GREETINGS: Final = 1024  # handshakes at the same time
 READ_BYTES: Final = 64 * 1024
@@ -114,6 +112,7 @@ class Client:
         if self.ended:
             return
         self.ended = True
+        self.conn.close()
         if self.task is not None:
             self.task.cancel()
         self._close()
@@ -143,24 +142,20 @@ class Client:
         The result is that state; COLD if the turn ended before the next one or while one is awaited.
         """
         self.turn_waits = False  # whoever comes first takes the turn: new data may, before next_turn does
-        until = time.monotonic() + TURN_S
-        state = _wire.COLD
-        while state == _wire.COLD and not self.ended and not self.engaged:
-            self.engaged = True
-            reply = self.session.execute(self.conn.command())
+        if self.ended or self.engaged:
+            return _wire.COLD
+        self.engaged = True
+        try:
+            met = _core.act(None, self.conn.answer, self.session, TURN_US)
+        finally:
             self.engaged = False
-            if isinstance(reply, Awaitable):
-                self.task = self.loop.create_task(self._answer_later(reply))
-                return state
-            self._reply(reply)
-            if self.ended:
-                break
-            state = self.conn.run(TURN_US)
-            if state == _wire.COLD and time.monotonic() > until:
-                self.turn_waits = True
-                self.loop.call_soon(self.next_turn)
-                return state
-        return state
+        if type(met) is not int:
+            self.task = self.loop.create_task(self._answer_later(cast("Awaitable[object]", met)))
+            return _wire.COLD
+        if met == _wire.COLD and not self.ended:
+            self.turn_waits = True
+            self.loop.call_soon(self.next_turn)
+        return met
 
     async def _answer_later(self, awaited: Awaitable[object]) -> None:
         reply = await awaited
@@ -180,9 +175,8 @@ class Client:
     def _reply(self, reply: object) -> None:
         try:
             self.conn.write(reply)
-        except Exception:
-            log.exception("a reply that has no form in RESP")
-            self.conn.write(_wire.Error("ERR internal error"))
+        except Exception as error:
+            self.conn.write(self.session.unwritable(error))
         self.session.replied()
         self.conn.done()
         if self.session.closing:

@@ -418,7 +418,7 @@ def test_cold_commands_wait_for_their_turn_and_are_answered_once(
     """Guards against two turns for one command: more words came while the next turn was waiting."""
     from tsunami_server import transport
 
-    monkeypatch.setattr(transport, "TURN_S", -1.0)  # each command ends its turn
+    monkeypatch.setattr(transport, "TURN_US", 0)  # each command ends its turn
     with tsunami_server.background(port=0, io=io) as server, Wire(server.address) as wire:
         for n in range(400):
             wire.send(request("CLIENT", "SETNAME", f"name{n}") + request("CLIENT", "GETNAME") * 2)

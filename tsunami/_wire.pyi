@@ -57,6 +57,7 @@ def parse(data: bytes, /) -> tuple[list[list[bytes]], int]: ...
 class ProtocolError(ValueError): ...
 
 def now_ms() -> int: ...          # ms since 1970, by the clock of deadlines
+def clock_ns() -> int: ...        # the clock by which commands are timed
 
 # states of Conn.run()
 NEED_DATA: Final[int]     # everything is answered
@@ -66,10 +67,59 @@ CLOSING: Final[int]       # write what is left, then close (protocol error, outp
 BUDGET: Final[int]        # the budget is used up; more input waits: run again
 
 @final
+class Account:
+    """What was counted of one command that Python carries out."""
+
+    calls: int
+    nanos: int
+    rejected: int
+    failed: int
+    @property
+    def usec(self) -> int: ...
+    @property
+    def spread(self) -> dict[int, int]: ...                     # counter -> calls, as Plane.command_spreads
+    def add(self, nanos: int, spreads: bool, /) -> None: ...    # one call; spreads: count also how long it took
+
+@final
+class Direct:
+    """A command that Conn.answer may take straight to its handler."""
+
+    def __init__(
+        self, command: object, handler: Callable[..., object], name: str, arity: int, account: Account
+    ) -> None: ...
+
+@disjoint_base
+class Calls:
+    """redis.call of the script that runs: natively, or else by `cold`."""
+
+    wrote: bool                   # the script has called something that writes
+    def __init__(self, reply_most: int) -> None: ...
+    @property
+    def read_only(self) -> bool: ...
+    @property
+    def reply_most(self) -> int: ...
+    @property
+    def facts(self) -> dict[bytes, int]: ...                    # by name as it was written: bits, see direct.pxi
+    @property
+    def started_ns(self) -> int: ...                            # when the script began, by clock_ns()
+    def enter(self, conn: Conn, read_only: bool, /) -> int: ...     # the RESP version of its client
+    def leave(self) -> None: ...                                # db and resp are what they were
+    def be_alone(self) -> None: ...                             # no other thread, until leave()
+    def call(self, *words: object) -> object: ...
+    def cold(self, words: tuple[object, ...], /) -> object: ...
+    def broken(self, error: Exception, /) -> object: ...        # instead of an exception
+
+@final
 class Plane:
     """What all connections share: the tables behind the databases, limits, counters, and which commands are hot."""
 
     def __init__(self, keyspaces: list[Table]) -> None: ...
+    # -- what Conn.answer looks at; the app keeps these
+    direct: dict[bytes, object]   # name as it was written -> Direct, or a dict of its subcommands
+    ready: dict[tuple[int, bytes], None]    # touched, and somebody waits
+    messages: object              # its `acting` is whose command runs
+    attentive: bool               # every command goes through Session.execute
+    note_us: int                  # what took so long is told to Session.note_slow; -1: nothing
     max_bulk: int                 # proto-max-bulk-len
     max_query: int                # client-query-buffer-limit
     soft_output: int              # above it a connection's commands wait
@@ -145,6 +195,9 @@ class Conn:
     def buffer_updated(self, nbytes: int, /) -> None: ...
     def run(self, budget_us: int = ..., /) -> int: ...          # parse and run until one of the states above
     def command(self) -> list[bytes]: ...                       # the cold command that stands first
+    behind: bool                                                # something is to be done behind the next reply
+    # command(), carry out, write(), done() and run(), again and again: the state, or what has to be awaited for a reply
+    def answer(self, session: object, budget_us: int = ..., /) -> object: ...
     def call(self, argv: list[bytes], /) -> bytes | None: ...
     def write(self, reply: object, /) -> None: ...              # encode in this connection's RESP version and append
     def push(self, reply: Push, resp: int = 0, /) -> None: ...   # resp 0: the connection's

@@ -70,6 +70,7 @@ def failed(name: str, reason: str) -> CommandError:
          tips="request_policy:all_nodes response_policy:all_succeeded")  # fmt: skip
 def config_resetstat(session: Session, args: list[bytes]) -> Reply:
     session.app.shared.reset_stats()
+    session.app.plane.direct.clear()  # the accounts are new ones from now on
     session.app.plane.reset_stats()
     session.app.plane.reset_spreads()
     session.app.memory.evicted = session.app.memory.evicted_clients = 0

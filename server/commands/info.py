@@ -325,7 +325,7 @@ def spreads(host: Host) -> dict[str, Spread]:
     found = {name: Spread(spread) for name, spread in host.plane.command_spreads().items()}
     for name, count in host.shared.commands.items():
         if count.spread:
-            found[name] = found.get(name, Spread()) + count.spread
+            found[name] = found.get(name, Spread()) + Spread(count.spread)
     return {name: spread for name, spread in sorted(found.items()) if spread}
 
 

@@ -9,6 +9,7 @@ from tsunami_server.session import Session
 
 FLAGS = "noscript stale skip_monitor no_mandatory_keys movablekeys"
 READ_ONLY = "readonly " + FLAGS
+FEW = {b"%d" % count: count for count in range(10)}  # what most numbers of keys are
 COST = "Depends on the script that is executed."
 
 
@@ -22,7 +23,9 @@ def scripts_of(session: Session) -> Scripts:
 
 def key_count(args: list[bytes]) -> int:
     """How many of the words behind the second are keys."""
-    count = int64(args[1])
+    count = FEW.get(args[1])
+    if count is None:
+        count = int64(args[1])
     if count is None:
         raise CommandError(NOT_INTEGER)
     if count > len(args) - 2:
@@ -46,8 +49,8 @@ def eval_(session: Session, args: list[bytes]) -> Reply:
 @command("EVALSHA sha1 numkeys:integer [key ...] [arg ...]", FLAGS, group="scripting", since="2.6.0",
          keys="2# RW access update", summary="Run a script that the server knows.", complexity=COST)  # fmt: skip
 def evalsha(session: Session, args: list[bytes]) -> Reply:
-    keys = key_count(args)
-    return run(session, scripts_of(session).find(args[0]), keys, args)
+    keys, scripts = key_count(args), session.app.shared.scripts or scripts_of(session)
+    return scripts.run(session, scripts.find(args[0]), keys, args[2:], False)
 
 
 @command("EVAL_RO script numkeys:integer [key ...] [arg ...]", READ_ONLY, group="scripting", since="7.0.0",

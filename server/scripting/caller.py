@@ -2,8 +2,8 @@
 
 What it is: the doors `call`, `packed`, `acl` and `resp` of the script that runs, between begin() and end().
 
-What it is not: a dispatcher of its own. A command with a native implementation is run by Conn.call, any other by
-Session.perform; what is here are the checks that only scripts have, in Redis's words.
+What it is not: a dispatcher of its own. A command with a native implementation is run by tsunami._wire (Calls.call, the
+door itself), any other by Session.perform; what is here are the checks that only scripts have, in Redis's words.
 
 What must stay true:
 
@@ -12,7 +12,8 @@ What must stay true:
 3. Answers are values that Lua takes as they are, or `None, data`: a reply in RESP in the version that the script has
    asked for, or an error of the call itself behind an exclamation mark; or `None, True, *elements`: an array of plain
    values.
-4. No answer is larger than REPLY_MOST: there is always room for it in the Lua state (sandbox.lua, 3).
+4. No answer is larger than `reply_most`: there is always room for it in the Lua state (sandbox.lua, 3).
+5. Before the first command of a script begins it is alone with the database (be_alone).
 """
 
 import logging
@@ -39,66 +40,52 @@ TOO_LARGE: Final = b"-ERR the reply is too large for a script\r\n"
 NO_COMMAND: Final = b"Invalid command passed to redis.acl_check_cmd()"
 
 WIDE: Final = frozenset({"select", "swapdb", "move", "copy", "flushall"})  # these can reach other databases
+HOT, WRITES = 1, 2  # as CALL_HOT and CALL_WRITES in direct.pxi
 PLAIN: Final = (bytes, int)
 FEW: Final = 100  # elements of an array that go one by one
 
 
-class Caller:
+class Caller(_wire.Calls):
     def __init__(self, reply_most: int, widen: Callable[[], None]) -> None:
         """`widen` is called before a command that reaches other databases than the selected one."""
-        self.reply_most = reply_most
+        super().__init__(reply_most)
         self._widen = widen
-        self.wrote = False
         self._session: Session | None = None
-        self._native: Callable[[list[bytes]], bytes | None] | None = None
-        self._read_only = False
         self._allow_oom = False
-        # By the name as it was written: what it means, and whether that writes or reaches others.
-        self._facts: dict[bytes, tuple[Command, bool]] = {}
 
-    def begin(self, session: Session, read_only: bool, allow_oom: bool) -> None:
-        """From now on calls are this session's."""
-        self._session = session
-        # A user with restricted rights, MONITOR and the like: commands are looked at one by one.
-        self._native = None if session.conn.all_cold or session.app.plane.monitored else session.conn.call
-        session.in_script = True
-        self._read_only, self._allow_oom = read_only, allow_oom
-        self.wrote = False
+    def begin(self, session: Session, read_only: bool, allow_oom: bool) -> int:
+        """From now on calls are this session's. The version of RESP that its client speaks."""
+        self._session, self._allow_oom = session, allow_oom
+        return self.enter(session.conn, read_only)
 
     def end(self) -> None:
-        if self._session is not None:
-            self._session.in_script = False
-        self._session = self._native = None
+        self._session = None
+        self.leave()
 
     # ---- doors
 
-    def call(self, *words: object) -> Answer:
-        # One function for the common way, native commands: each frame less is a twentieth of a small script.
+    def cold(self, words: tuple[object, ...], /) -> Answer:
+        """A call that was not carried out natively."""
         argv: list[bytes] = list(words)  # type: ignore[arg-type]
         for at, word in enumerate(words):
             if type(word) is not bytes:
                 if type(word) is not int and type(word) is not float:
                     return None, NO_WORD
                 argv[at] = spell(word, True)
-        try:
-            if not argv:
-                return None, NOTHING
-            facts = self._facts.get(argv[0]) or self._learn(argv)
-            if facts is None:
-                return None, self._refused(None, UNKNOWN)
-            command, reaches = facts
-            if reaches:
-                if self._read_only:
-                    return None, self._refused(command, NO_WRITES)
-                self.wrote = self.wrote or command.is_write
-            if command.hot and self._native is not None:
-                data = self._native(argv)
-                if data is not None:
-                    return self._taken(data) if data[0] != 58 else int(data[1:-2])
-            return self._perform(command, argv)
-        except Exception:
-            log.exception("a call of a script failed unexpectedly")
-            return None, FAILED
+        if not argv:
+            return None, NOTHING
+        command = self._learn(argv)
+        if command is None:
+            return None, self._refused(None, UNKNOWN)
+        if command.is_write or command.name in REACH_OTHERS:
+            if self.read_only:
+                return None, self._refused(command, NO_WRITES)
+            self.wrote = self.wrote or command.is_write
+        return self._perform(command, argv)
+
+    def broken(self, error: Exception, /) -> Answer:
+        log.error("a call of a script failed unexpectedly", exc_info=error)
+        return None, FAILED
 
     def packed(self, text: bytes) -> Answer:
         """As call, the words in one: each behind its length and a colon."""
@@ -129,15 +116,15 @@ class Caller:
 
     # ---- carrying out
 
-    def _learn(self, argv: list[bytes]) -> tuple[Command, bool] | None:
+    def _learn(self, argv: list[bytes]) -> Command | None:
+        """What a call means. Those that may run natively are known from now on, by this spelling of their name."""
         try:
             command = registry.find(argv)
         except CommandError:
             return None
-        facts = command, command.is_write or command.name in REACH_OTHERS
-        if "|" not in command.name and not command.subcommands and len(self._facts) < 4096:
-            self._facts[argv[0]] = facts
-        return facts
+        if command.hot and command.name not in WIDE | REACH_OTHERS and len(self.facts) < 4096:
+            self.facts[argv[0]] = HOT | (WRITES if command.is_write else 0)
+        return command
 
     def _taken(self, data: bytes) -> Answer:
         """A native reply, as Lua has it."""
@@ -160,6 +147,7 @@ class Caller:
         problem = session.forbidden(command, argv, "lua")
         if problem is not None:
             return None, self._refused(command, f"-{problem}\r\n".encode())
+        self.be_alone()
         if command.name in WIDE:
             self._widen()
         reply = session.perform(argv, script=True, allow_oom=self._allow_oom)

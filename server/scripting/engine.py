@@ -138,7 +138,10 @@ class Engine:
 
     def run(self, number: int, resp: int, keys: int, words: list[bytes]) -> object:
         """Run a script and give its reply. Failed, Answered."""
-        if self._used(True) + sum(map(len, words)) > self._soft and not self.room(sum(map(len, words))):
+        size = self._used(True)
+        for word in words:
+            size += len(word)
+        if size > self._soft and not self.room(sum(map(len, words))):
             raise Failed(b"ERR not enough memory")
         try:
             if len(words) <= WORDS_MOST:
@@ -150,7 +153,7 @@ class Engine:
         except self._errors as error:
             raise Failed(b"ERR " + (str(error).split("\nstack traceback")[0] or "not enough memory").encode()) from None
         kind = type(answer)
-        if kind is bytes or answer is None:
+        if kind is bytes or kind is int or answer is None:  # lupa's ints are those that C's long has
             return answer
         if kind is tuple:
             if answer[0] is True:

@@ -911,9 +911,11 @@ end
 
 local function finished(ok, value)
     if ok then
-        if type(value) ~= "table" and not (resp == 3 and type(value) == "boolean") then
-            local kind = type(value)
-            if kind == "string" or kind == "number" or kind == "boolean" then
+        local kind = type(value)
+        if kind == "string" or kind == "number" then
+            return value
+        elseif kind ~= "table" and not (resp == 3 and kind == "boolean") then
+            if kind == "boolean" then
                 return value
             end
             return nil

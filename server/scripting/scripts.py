@@ -21,13 +21,12 @@ What must stay true:
 
 1. One run at a time: a script cannot run scripts (`noscript`), and while the server is busy EVAL is refused.
 2. Whatever ends a run, database, protocol version and the plane are what they were before.
-3. While a script runs no other thread changes the database that it has selected: it holds the gate. Before it reaches
-   another database it takes the gate for all of them.
+3. From the first call of a script to its end no other thread changes the database that it has selected: the gate is
+   closed behind it. Before it reaches another database it takes the gate for all of them.
 4. A script is in the cache under the SHA-1 of its whole text, shebang included, until SCRIPT FLUSH.
 """
 
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha1
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("tsunami")
 
 DATABASES: Final = 16
+SERVE_EVERY_NS: Final = 1_000_000  # while a script is busy: so often others are let in, at most
 FLAGS: Final = frozenset({"no-writes", "allow-oom", "allow-stale", "no-cluster", "allow-cross-slot-keys"})
 LEVELS: Final = (logging.DEBUG, logging.INFO, logging.INFO, logging.WARNING)
 KILLED: Final = b"ERR Script killed by user with SCRIPT KILL."
@@ -80,16 +80,15 @@ class Script:
 class Scripts:
     def __init__(self, version: str) -> None:
         self._version = version
-        self._cache: dict[str, Script] = {}
+        self._cache: dict[bytes, Script] = {}  # by sha, in lower case
         self._caller = Caller(MEMORY // 16, self._hold_all)
         self._engine: Engine | None = None
         # -- of the run under way
         self._session: Session | None = None
-        self._started_s = 0.0
         self._holds: list[_core.hold] = []  # of the other databases
         self._verdict: bytes | None = None  # what the run is to end with
         self._busy = False
-        self._served_s = 0.0
+        self._served_ns = 0
 
     # ---- for INFO
 
@@ -110,7 +109,7 @@ class Scripts:
     def load(self, text: bytes) -> Script:
         """The script with this text, compiled if it was not yet. CommandError."""
         sha = sha1(text, usedforsecurity=False).hexdigest()
-        return self._cache.get(sha) or self._compile(sha, text)
+        return self._cache.get(sha.encode()) or self._compile(sha, text)
 
     def find(self, sha: bytes) -> Script:
         """The script that is known by this name, in any case. CommandError."""
@@ -121,10 +120,10 @@ class Scripts:
 
     def known(self, sha: bytes) -> Script | None:
         """The same, None if there is none."""
-        return self._cache.get(sha.decode("latin-1")) or self._cache.get(sha.lower().decode("latin-1"))
+        return self._cache.get(sha) or self._cache.get(sha.lower())
 
     def knows(self, sha: bytes) -> bool:
-        return sha.lower().decode("latin-1") in self._cache
+        return sha.lower() in self._cache
 
     def flush(self) -> None:
         """Forget all scripts, and all that Lua remembers of them."""
@@ -139,7 +138,7 @@ class Scripts:
             raise CommandError(f"ERR Error compiling script (new function): {shown(error.text)}") from None
         known = flags or frozenset()
         script = Script(sha, number, len(text) + len(sha), flags, "no-writes" in known, "allow-oom" in known)
-        self._cache[sha] = script
+        self._cache[sha.encode()] = script
         return script
 
     def _lua(self) -> Engine:
@@ -157,29 +156,20 @@ class Scripts:
         """Run a script; its words are its keys, so many, and its arguments. CommandError."""
         if script.flags is not None:
             self._look_at_flags(session, script, read_only)
-        engine, conn, caller = self._engine or self._lua(), session.conn, self._caller
-        db, resp = conn.db, conn.resp
-        with _core.hold(keyspace(db)):
-            self._session = session
-            self._started_s = time.monotonic()
-            caller.begin(session, read_only or script.read_only, script.allow_oom)
-            try:
-                if resp != 2:
-                    conn.resp = 2
-                return engine.run(script.number, resp, keys, words)
-            except Failed as error:
-                raise CommandError(self._told(script, error), error.counted) from None
-            except Answered as error:
-                raise CommandError(shown(error.text), error.counted) from None
-            finally:
-                if conn.db != db:
-                    conn.db = db
-                if conn.resp != resp:
-                    conn.resp = resp
-                caller.end()
-                self._session = None
-                if self._verdict is not None or self._busy or self._holds:
-                    self._settle(session, engine)
+        engine, caller = self._engine or self._lua(), self._caller
+        self._session = session
+        resp = caller.begin(session, read_only or script.read_only, script.allow_oom)
+        try:
+            return engine.run(script.number, resp, keys, words)
+        except Failed as error:
+            raise CommandError(self._told(script, error), error.counted) from None
+        except Answered as error:
+            raise CommandError(shown(error.text), error.counted) from None
+        finally:
+            caller.end()
+            self._session = None
+            if self._verdict is not None or self._busy or self._holds:
+                self._settle(session, engine)
 
     def _look_at_flags(self, session: "Session", script: Script, read_only: bool) -> None:
         if read_only and not script.read_only:
@@ -228,23 +218,22 @@ class Scripts:
         session = self._session
         if session is None or self._verdict is not None:
             return self._verdict
-        now_s = time.monotonic()
-        limit_s = session.setting("busy-reply-threshold") / 1000
-        if limit_s and now_s - self._started_s >= limit_s:
+        now_ns, limit_ms = _wire.clock_ns(), session.setting("busy-reply-threshold")
+        if limit_ms and now_ns - self._caller.started_ns >= limit_ms * 1_000_000:
             if not self._busy:
-                self._become_busy(session, now_s)
-            if now_s - self._served_s >= 0.001:
+                self._become_busy(session, (now_ns - self._caller.started_ns) // 1_000_000)
+            if now_ns - self._served_ns >= SERVE_EVERY_NS:
                 session.app.serve_busy()
-                self._served_s = time.monotonic()
+                self._served_ns = _wire.clock_ns()
         return self._verdict
 
-    def _become_busy(self, session: "Session", now_s: float) -> None:
+    def _become_busy(self, session: "Session", for_ms: int) -> None:
         self._busy = session.app.shared.busy = True
         session.app.plane.hold_all = True
         log.warning(
             "Slow script detected: still in execution after %d milliseconds. You can try killing the script using the "
             "SCRIPT KILL command.",
-            (now_s - self._started_s) * 1000,
+            for_ms,
         )
 
     def kill(self) -> None:

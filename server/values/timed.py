@@ -40,9 +40,15 @@ class TimedFields:
         self._known: dict[Place, int] = {}
         self._heap: list[tuple[int, Place]] = []
         self._made = 0  # entries since the last turn
+        self.on_any: Callable[[], None] = lambda: None  # there are such hashes now, or none any more
 
     def __len__(self) -> int:
         return len(self._known)
+
+    @property
+    def waits(self) -> bool:
+        """Is there anything to be looked at some time?"""
+        return bool(self._heap)
 
     @property
     def due_ms(self) -> int:
@@ -63,19 +69,23 @@ class TimedFields:
 
     def turn(self, now_ms: int, expired: Expired) -> bool:
         """Sweep what is due. True: there is more to do, which was too much for once."""
-        more = False
+        more, had = False, self.waits
         while not more and self.due_ms <= now_ms:
             at, place = heappop(self._heap)
             if self._known.get(place) == at:
                 del self._known[place]
                 more = self._sweep(place, now_ms, expired)
         self._forget_some()
+        if had and not self.waits:
+            self.on_any()
         return more
 
     def _enter(self, place: Place, at: int) -> None:
         self._known[place] = at
         heappush(self._heap, (at, place))
         self._made += 1
+        if len(self._heap) == 1:
+            self.on_any()
 
     def _sweep(self, place: Place, now_ms: int, expired: Expired) -> bool:
         db, key = place

@@ -178,7 +178,9 @@ static __attribute__((unused)) void ts_gate_enter(void) {
 
 /* Gate this lock. 0: it is already. Whoever holds it is waited for; all who sleep at it go to sleep at the gate. */
 static __attribute__((unused)) int ts_gate_close(ts_lock_t *lock) {
-    if (__atomic_load_n(&lock->word, __ATOMIC_RELAXED) & TS_GATED) return 0;
+    uint32_t word = TS_FREE;
+    if (__atomic_compare_exchange_n(&lock->word, &word, TS_GATED, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return 1;
+    if (word & TS_GATED) return 0;
     ts_lock_acquire(lock);
     if (__atomic_exchange_n(&lock->word, TS_GATED, __ATOMIC_ACQUIRE) == TS_SLEPT) ts_wake(&lock->word, INT32_MAX);
     return 1;

@@ -22,6 +22,7 @@
 # 4. A connection whose peer is gone is deaf: it has no output. What had arrived before is carried out all the same.
 
 include "conn_multi.pxi"    # transactions
+include "direct.pxi"        # cold commands, the short way
 
 cdef extern from *:
     """
@@ -409,8 +410,11 @@ cdef int conn_run(conn_t* c, out_t* o, uint64_t until) noexcept nogil:
         input_drop(&c.input)
     c.db = r.db_index
     c.hungry = state == S_NEED_DATA
-    if n or state == S_COLD:            # one that turned out cold has used the scratch buffers too
+    if n:
         plane_account(c.plane, ts_now_ns() - start, n)
+    elif state == S_COLD:               # it may have turned out so: then it has used the scratch buffers
+        scratch_trim(&c.plane.row)
+        scratch_trim(&c.plane.copy)
     named_release(&r)
     call_rest(&c.plane.call)
     return state
@@ -433,6 +437,12 @@ cdef class Plane:
     cdef list keyspaces
     cdef bytearray room
     cdef object room_view
+    # -- of commands that Python carries out: see direct.pxi
+    cdef public dict direct         # name as it was written -> Direct, or the same of its subcommands
+    cdef public dict ready          # keys that were touched and are waited for (tsunami_server.signals)
+    cdef public object messages     # knows whose command runs (tsunami_server.pubsub)
+    cdef public bint attentive      # every command is looked at: somebody wants to hear of what is due
+    cdef public int64_t note_us     # commands that took so long are told to the session; -1: none
 
     def __cinit__(self):
         memset(&self.p, 0, sizeof(plane_t))
@@ -440,6 +450,9 @@ cdef class Plane:
         buf_init(&self.p.row, NULL, 0)
         buf_init(&self.p.copy, NULL, 0)
         call_open(&self.p.call)
+        self.direct = {}
+        self.ready = {}
+        self.note_us = -1
 
     def __init__(self, list keyspaces not None):
         if len(keyspaces) != DATABASES:
@@ -856,7 +869,8 @@ cdef class Conn:
 
     cdef conn_t c
     cdef Plane plane
-    cdef str cold_name
+    cdef bytes cold_word         # the name of the last command, if it was a cold one
+    cdef public bint behind      # something is to be done behind the reply that comes next
     cdef object identity_        # a Packed
     cdef public object inner     # carries out one command of a transaction: argv -> reply
     cdef public object after     # a transaction in which it took part has ended
@@ -878,7 +892,7 @@ cdef class Conn:
         self.c.created_ms = self.c.active_ms = clock_ms()
         self.c.fd = -1
         self.c.hungry = True
-        self.cold_name = ""
+        self.cold_word = b""
 
     def __dealloc__(self):
         free(self.c.input.data)
@@ -983,7 +997,9 @@ cdef class Conn:
 
     @property
     def last_command(self):
-        return hot_commands[self.c.last_hot].name.decode() if self.c.last_hot >= 0 else self.cold_name
+        if self.c.last_hot >= 0:
+            return hot_commands[self.c.last_hot].name.decode()
+        return self.cold_word[:64].decode("latin-1").lower()
 
     @property
     def created_ms(self):
@@ -1029,9 +1045,12 @@ cdef class Conn:
 
     def run(self, uint64_t budget_us=1000, /):
         """Answer what has come, for about budget_us microseconds; see the states above."""
+        return self.go_on(ts_now_ns() + budget_us * 1000)
+
+    cdef int go_on(self, uint64_t until) except -1:
         cdef int state
         conn_pack(&self.c)
-        state = conn_run(&self.c, &self.c.out, ts_now_ns() + budget_us * 1000)
+        state = conn_run(&self.c, &self.c.out, until)
         conn_hush(&self.c)
         conn_settle(&self.c)
         conn_limit(&self.c)
@@ -1045,7 +1064,7 @@ cdef class Conn:
         if not self.c.cold:
             raise RuntimeError("no cold command stands first: run() has not answered COLD")
         argv = input_argv(&self.c.input)
-        self.cold_name = argv[0][:64].decode("latin-1").lower()
+        self.cold_word = argv[0]
         self.c.last_hot = -1
         return argv
 
@@ -1059,6 +1078,14 @@ cdef class Conn:
         self.c.plane.cold += 1
         input_drop(&self.c.input)
         conn_settle(&self.c)
+
+    def answer(self, session, uint64_t budget_us=1000, /):
+        """Answer the cold command that stands first, and what is behind it, for about budget_us microseconds.
+
+        The session carries out what does not go the short way (direct.pxi). Gives the state that was reached, COLD if
+        the time is over; or what has to be awaited: the reply to the command that stands first.
+        """
+        return answer_cold(self, session, budget_us)
 
     def call(self, list argv not None, /):
         """Run one command by its native implementation: for those inside of another, EXEC or a script.

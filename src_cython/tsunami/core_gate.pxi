@@ -17,7 +17,7 @@
 
 cdef struct gated_t:
     ts_lock_t* lock
-    table_t* table
+    table_t* table              # retained for this lock, and those behind it without one; NULL
 
 cdef gated_t* gated = NULL
 cdef size_t gated_len = 0
@@ -65,12 +65,21 @@ cdef void gate_enter() noexcept nogil:
     ts_gate_enter()
 
 cdef int gate_table(table_t* t) noexcept nogil:
-    cdef size_t i, n = table_stripes(t)
+    """Gate all of a table; it is retained once."""
+    cdef size_t i, n = table_stripes(t), before = gated_len
     cdef int st = gate_reserve(n)
-    if st == ST_OK:
-        for i in range(n):
-            gate_stripe(t, &t.stripes[i])
-    return st
+    global gated_len
+    if st != ST_OK:
+        return st
+    for i in range(n):
+        if ts_gate_close(&t.stripes[i].lock):
+            gated[gated_len].lock = &t.stripes[i].lock
+            gated[gated_len].table = NULL
+            gated_len += 1
+    if gated_len != before:
+        table_retain(t)
+        gated[before].table = t
+    return ST_OK
 
 cdef void gate_drop() noexcept nogil:
     """One level up; from the outermost: open all."""
@@ -82,7 +91,9 @@ cdef void gate_drop() noexcept nogil:
     gated_len = 0
     for i in range(n):
         ts_gate_open(gated[i].lock)
-        table_release(gated[i].table)
+    for i in range(n):
+        if gated[i].table != NULL:
+            table_release(gated[i].table)
     ts_gate_end()
 
 
