@@ -186,6 +186,7 @@ class Setting:
 
 
 MB: Final = 1 << 20
+LONGEST: Final = (1 << 30) - 1  # the length of a binary has 30 bits
 
 SETTINGS: Final[Mapping[str, Setting]] = {
     setting.name: setting
@@ -225,7 +226,8 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         Setting("tcp-keepalive", number(0, INT_MAX), "300", True, "seconds between probes of a silent peer; 0: none"),
         Setting("enable-debug-command", choice("yes", "no", "local"), "local", False, "who may use DEBUG"),
         # -- how much of everything
-        Setting("proto-max-bulk-len", memory(MB), str(512 * MB), True, "the longest argument, and the longest string"),
+        Setting("proto-max-bulk-len", memory(MB, LONGEST), str(512 * MB), True,
+                "the longest argument, and the longest string; no term is longer than 1 GB"),
         Setting("client-query-buffer-limit", memory(MB), str(1024 * MB), True,
                 "close a connection that has sent so much of a request without finishing it"),
         Setting("client-output-buffer-limit", output_limits, OUTPUT_LIMITS, True,

@@ -14,6 +14,8 @@ import pytest
 from _server import IO_KINDS, Process, Wire, request, tsunami_server
 from _support import wait_until
 
+import tsunami
+
 MB = 1024 * 1024
 
 
@@ -267,7 +269,7 @@ def test_settings_that_cannot_change_say_so_and_change_nothing(wire: Wire) -> No
     ("name", "value", "reason"),
     [
         ("proto-max-bulk-len", "x", "argument must be a memory value"),
-        ("proto-max-bulk-len", "1", f"argument must be between {MB} and {(1 << 63) - 1} inclusive"),
+        ("proto-max-bulk-len", "1", f"argument must be between {MB} and {(1 << 30) - 1} inclusive"),
         ("maxclients", "many", "argument couldn't be parsed into an integer"),
         ("maxclients", "0", "argument must be between 1 and 4294967295 inclusive"),
         ("protected-mode", "maybe", "argument must be 'yes' or 'no'"),
@@ -341,3 +343,11 @@ def test_memory_shrinks_after_an_enormous_request(io: str) -> None:
         assert wire("ETS.LOOKUP", "t", "1") == [[1, value]]
         assert wire("DEL", "k") == wire("ETS.DROP", "t") == 1
         wait_until(lambda: server.memory() - before < 20 * MB, "it is given back")
+
+
+def test_no_string_is_allowed_that_is_longer_than_a_term_can_be(wire: Wire) -> None:
+    """Python's strings can be longer than the engine's terms: whatever the setting allows must be storable."""
+    longest = (1 << 30) - 1
+    assert "argument must be between" in str(wire("CONFIG", "SET", "proto-max-bulk-len", str(longest + 1)))
+    with pytest.raises(tsunami.TermTooLarge):
+        tsunami.Table().insert((b"k", bytes(longest + 1)))
