@@ -313,7 +313,8 @@ class App:
 
     def _evicted(self, db: int, key: bytes) -> None:
         """A key had to make room: whoever listens hears of it."""
-        self.shared.signals.touched(db, key)
+        with self.shared.tracking.by_nobody():
+            self.shared.signals.touched(db, key)
         self.shared.notifications.notify("e", "evicted", key, db)
 
     def _took(self, event: str, seconds: float) -> None:
@@ -391,9 +392,12 @@ class App:
     def _note_expired(self, erased: int, late_ms: int, keys: list[tuple[int, bytes]] | None) -> None:
         self.expired_keys += erased
         self.expire_late_ms = max(self.expire_late_ms, late_ms)
-        for db, key in keys or ():
-            self.shared.signals.touched(db, key)
-            self.shared.notifications.notify("x", "expired", key, db)
+        if not keys:
+            return
+        with self.shared.tracking.by_nobody():
+            for db, key in keys:
+                self.shared.signals.touched(db, key)
+                self.shared.notifications.notify("x", "expired", key, db)
 
     def _watch_key(self, key: bytes, on: bool) -> None:
         """A key is tracked, or no more: hot commands that write it go to Python."""
@@ -474,7 +478,8 @@ class App:
         return self.shared.timed.turn(self.now_ms(), self._field_expired)
 
     def _field_expired(self, db: int, key: bytes, gone: bool, /) -> None:
-        self.shared.signals.touched(db, key)
+        with self.shared.tracking.by_nobody():
+            self.shared.signals.touched(db, key)
         self.shared.notifications.notify("h", "hexpired", key, db)
         if gone:
             self.shared.notifications.notify("g", "del", key, db)

@@ -199,6 +199,7 @@ class Session:
         self.serving = False  # what is being carried out has waited for a key
         self.idle_ns = 0  # of the time that the command took: it waited
         self.in_script = False
+        self.speaks_outside = 0  # the protocol version of the client, while a script of its own has another
         self.watched: dict[KeyPlace, Read] = {}  # Signals keeps this
         self.watch_broken = False
         self.user = app.users.default
@@ -245,6 +246,11 @@ class Session:
     def current_holder(self) -> tsunami.Session | None:
         """The same, None as long as it is nobody."""
         return self._holder
+
+    @property
+    def speaks(self) -> int:
+        """The protocol version in which the client is told things."""
+        return self.speaks_outside or self.conn.resp
 
     def setting(self, name: str) -> int:
         return int(self.app.config.text(name))

@@ -15,14 +15,16 @@ What must stay true:
 1. A connection is remembered for its keys before it reads them, and told after they have changed: so between a read and
    the message there is no change that the connection is not told of.
 2. Telling a key forgets it: until it is read again nobody is told again.
-3. A connection that changes a key itself is told behind its reply (with NOLOOP, never). Redis 7.2 does so.
+3. A connection that changes a key itself is told behind its reply (with NOLOOP, never). Redis 7.2 does so. What has
+   expired or had to make room was changed by nobody, also if a command met it: everybody is told.
 4. Ids, not connections, stand at the keys: one that has gone, or has switched tracking off, is passed over when its key
    is told. Nothing has to be searched when a connection ends.
 5. Changes under a prefix are told in rounds, one for each turn of the loop, with all keys of the round in one message.
 6. `watch` has been told of each key in `keys`, and of no other: hot commands that write one of them go to Python.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -62,6 +64,9 @@ class Client(Protocol):
     conn: _wire.Conn
     tracking: Options | None
 
+    @property
+    def speaks(self) -> int: ...  # the protocol version
+
     def tell(self, push: _wire.Push, /) -> None: ...  # now; behind its reply, if it is in a command
 
 
@@ -94,6 +99,7 @@ class Tracking:
         self._watch = watch
         self._soon = soon
         self._round = False  # a round of prefixes is due
+        self._by_nobody = False
 
     @property
     def total_keys(self) -> int:
@@ -105,9 +111,18 @@ class Tracking:
 
     @property
     def acting(self) -> int:
-        """Id of the connection whose command runs now; 0: none."""
+        """Id of the connection that changes keys now; 0: nobody does."""
         acting = self._messages.acting
-        return 0 if acting is None else acting.conn.id
+        return 0 if acting is None or self._by_nobody else acting.conn.id
+
+    @contextmanager
+    def by_nobody(self) -> Iterator[None]:
+        """What changes meanwhile has expired or been evicted, whoever's command has met it."""
+        outer, self._by_nobody = self._by_nobody, True
+        try:
+            yield
+        finally:
+            self._by_nobody = outer
 
     @property
     def active(self) -> bool:
@@ -230,12 +245,12 @@ class Tracking:
                 self._break(client, options)
                 return
             target = found
-        if target.conn.resp >= 3:
+        if target.speaks >= 3:
             target.tell(_wire.Push([b"invalidate", keys]))
         elif options.redirect and target.conn.subscribed:
             target.tell(_wire.Push([b"message", CHANNEL, keys]))
 
     def _break(self, client: Client, options: Options) -> None:
         options.broken = True
-        if client.conn.resp >= 3:
+        if client.speaks >= 3:
             client.tell(_wire.Push([b"tracking-redir-broken", options.redirect]))

@@ -361,3 +361,29 @@ def test_no_stale_value_after_the_invalidation(kind: str) -> None:
             for thread in threads:
                 thread.join(20)
         assert not errors
+
+
+@pytest.mark.parametrize("options", [("NOLOOP",), ("BCAST", "NOLOOP")])
+def test_an_expired_key_is_told_also_if_a_command_of_ones_own_has_met_it(ours: int, options: tuple[str, ...]) -> None:
+    """NOLOOP is for what one changes oneself. The key expires while a script runs, and a command finds it due."""
+    busy = (
+        "local t = redis.call('TIME') repeat local n = redis.call('TIME') until (n[1] - t[1]) * 1e6 + n[2] - t[2] > 6e4"
+    )
+    with Client(ours, 3) as client:
+        client.value("CLIENT", "TRACKING", "ON", *options)
+        for words in (("SET", "due", "1", "PX", "40"), ("GET", "due"), ("EVAL", busy, 0), ("SET", "other", "1")):
+            client.send(*words)
+        replies = [client.read() for _ in range(5)]
+        assert [reply for reply in replies if reply[0] == ">"] == [
+            (">", [("$", b"invalidate"), ("*", [("$", b"due")])])
+        ]
+
+
+def test_a_key_that_a_script_of_ones_own_changes_is_told(ours: int) -> None:
+    """Inside of the script the connection speaks RESP2, as scripts do; its client still speaks RESP3."""
+    with Client(ours, 3) as client:
+        client.value("CLIENT", "TRACKING", "ON")
+        client.all([("SET", "mine", "1"), ("GET", "mine")])
+        client.send("EVAL", "return redis.call('SET', 'mine', '2')", 1, "mine")
+        replies = [client.read() for _ in range(2)]
+        assert replies == [("+", "OK"), (">", [("$", b"invalidate"), ("*", [("$", b"mine")])])]

@@ -158,7 +158,7 @@ class Scripts:
             self._look_at_flags(session, script, read_only)
         engine, caller = self._engine or self._lua(), self._caller
         self._session = session
-        resp = caller.begin(session, read_only or script.read_only, script.allow_oom)
+        resp = session.speaks_outside = caller.begin(session, read_only or script.read_only, script.allow_oom)
         try:
             return engine.run(script.number, resp, keys, words)
         except Failed as error:
@@ -167,6 +167,7 @@ class Scripts:
             raise CommandError(shown(error.text), error.counted) from None
         finally:
             caller.end()
+            session.speaks_outside = 0
             self._session = None
             if self._verdict is not None or self._busy or self._holds:
                 self._settle(session, engine)
