@@ -331,14 +331,18 @@ cdef void plane_spread(plane_t* p, uint64_t each) noexcept nogil:
         p.spread[k][at] += p.tally[k]
 
 cdef void plane_account(plane_t* p, uint64_t nanos, uint64_t total) noexcept nogil:
-    """Spread the time of a batch over the commands that ran in it."""
+    """Spread the time of a batch over the commands that ran in it. Where none did, what is touched belongs to a batch
+    that still runs: a transaction's, of which a script has just called a cold command.
+    """
     cdef uint32_t i, k
-    if p.spreads and total:
+    if total == 0:
+        return
+    if p.spreads:
         plane_spread(p, nanos // total)
     for i in range(p.touched_len):
         k = p.touched[i]
         p.calls[k] += p.tally[k]
-        p.nanos[k] += nanos * p.tally[k] // total       # touched: total is above 0
+        p.nanos[k] += nanos * p.tally[k] // total
         p.tally[k] = 0
     p.touched_len = 0
     p.commands += total
