@@ -178,6 +178,13 @@ def test_a_transaction_in_one_packet_is_answered_in_order(client: Client) -> Non
     assert replies[8:] == [("$", b"6"), ("-", "ERR EXEC without MULTI")]
 
 
+def test_a_script_in_a_transaction_may_call_what_is_cold(client: Client) -> None:
+    """Behind hot commands of the same transaction, whose time is still to be accounted for."""
+    requests = [("MULTI",), ("STRLEN", "a"), ("EVAL", "return redis.call('LCS', 'a', 'b')", 0), ("EXEC",)]
+    assert client.all(requests)[3] == ("*", [(":", 0), ("$", b"")])
+    assert client("STRLEN", "a") == (":", 0)
+
+
 def test_a_queued_command_is_what_was_sent_whatever_its_form(client: Client) -> None:
     """Inline commands and large values lie in the queue as they came."""
     big = b"v" * 100_000

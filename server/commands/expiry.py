@@ -7,7 +7,7 @@ The engine takes care of what is due: an expired key is never seen, whether it h
 from collections.abc import Callable
 
 from tsunami_server.arguments import INT64_MAX, INT64_MIN, integer
-from tsunami_server.command import CommandError, Reply, command
+from tsunami_server.command import CommandError, Reply, command, printable
 from tsunami_server.keyspace import View, atomically
 from tsunami_server.session import Session
 
@@ -18,7 +18,7 @@ def conditions_of(words: list[bytes]) -> set[bytes]:
     found = set()
     for word in words:
         if word.upper() not in CONDITIONS:
-            raise CommandError(f"ERR Unsupported option {word.decode('utf-8', 'replace')}")
+            raise CommandError(f"ERR Unsupported option {printable(word)}")
         found.add(word.upper())
     if b"NX" in found and len(found) > 1:
         raise CommandError("ERR NX and XX, GT or LT options at the same time are not compatible")

@@ -135,7 +135,7 @@ class Options:
     def _take(self, words: list[bytes], adding: bool) -> bool:
         word = words[0].upper()
         if word in (b"MAXLEN", b"MINID") and len(words) > 1:
-            if self._kind is not None and self._kind != word:
+            if self._kind is not None:
                 raise CommandError("ERR syntax error, MAXLEN and MINID options at the same time are not compatible")
             self._kind = word
             mark = words[1] in (b"=", b"~") and len(words) > 2
