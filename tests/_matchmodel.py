@@ -269,15 +269,18 @@ def size(term: Any) -> int:
     return len(term) if is_tuple(term) else bits(term) // 8
 
 
-def binary_part(term: Any, start: Any, length: Any) -> bytes:
+def binary_part(term: Any, start: Any, length: Any) -> bytes | str:
+    """A part of text is text, if both ends are between characters."""
     data = term.encode() if isinstance(term, str) else term.data if isinstance(term, Bits) else term
     first, last = sorted((integer(start), integer(start) + integer(length)))
     if not 0 <= first <= last <= bits(term) // 8:
         raise Failed
-    return bytes(data[first:last])
+    part = bytes(data[first:last])
+    cuts = any(at < len(data) and data[at] & 0xC0 == 0x80 for at in (first, last))
+    return part.decode() if isinstance(term, str) and not cuts else part
 
 
-def binary_part_2(term: Any, place: Any) -> bytes:
+def binary_part_2(term: Any, place: Any) -> bytes | str:
     if len(wants("tuple", place)) != 2:
         raise Failed
     return binary_part(term, *place)

@@ -15,6 +15,7 @@ from typing import Any
 
 from _support import free_port, peer
 
+import tsunami
 import tsunami_server
 
 Reply = tuple[str, Any]
@@ -133,8 +134,10 @@ def plain(reply: Reply) -> Any:
 @contextlib.contextmanager
 def our_server(*, all_cold: bool = False, **settings: Any) -> Iterator[Any]:
     """Our server in a thread of this process, for as long as the block. `all_cold`: Python handlers carry out
-    everything.
+    everything. Its databases are this process's keyspaces: they begin empty, whatever other tests have left there.
     """
+    for db in range(16):
+        tsunami.keyspace(db).delete_all_objects()
     with tsunami_server.background(port=0, **settings) as server:
         for name in server._app.plane.hot_names() if all_cold else ():
             server._app.plane.disable(name)
