@@ -120,6 +120,9 @@ CONVERSATIONS: dict[str, list[Step]] = {
 @pytest.mark.parametrize("name", CONVERSATIONS)
 def test_a_conversation_is_the_same_as_with_redis(theirs: int, ours: int, name: str, resp: int) -> None:
     steps = CONVERSATIONS[name]
+    for port in (ours, theirs):
+        with Client(port) as client:
+            client.value("FLUSHALL")  # what another conversation has left
     assert converse(ours, resp, steps) == converse(theirs, resp, steps)
 
 
