@@ -416,8 +416,8 @@ LAST_ENTRY = None  # `+`: whatever the last entry is, it is news
 
 def behind(session: Session, key: bytes, word: bytes) -> Id | None:
     """The last id that is known; `$`: all that there are now."""
+    stream = read(session, key, Stream)  # what is no stream is told before the id is looked at
     if word == b"$":
-        stream = read(session, key, Stream)
         return ZERO if stream is None else stream.last
     if word == b"+":
         return LAST_ENTRY
