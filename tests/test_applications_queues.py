@@ -162,16 +162,24 @@ def test_arq(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     tasks = application("arq_tasks", url, monkeypatch)
     import arq
 
+    async def result(job: arq.jobs.Job) -> Any:
+        """What `job` gave. arq looks for the result first and into the queue afterwards, in two calls: a job that
+        ends in between is in neither, for that one look."""
+        try:
+            return await job.result(timeout=60, poll_delay=0.05)
+        except arq.jobs.ResultNotFound:
+            return await job.result(timeout=60, poll_delay=0.05)
+
     async def work() -> None:
         pool = await arq.create_pool(tasks.WorkerSettings.redis_settings)
         jobs = [await pool.enqueue_job("add", n, n) for n in range(10)]
-        assert [await job.result(timeout=60, poll_delay=0.05) for job in jobs] == [2 * n for n in range(10)]
+        assert [await result(job) for job in jobs] == [2 * n for n in range(10)]
         once = [await pool.enqueue_job("add", 1, 1, _job_id="once", _defer_by=0.3) for _ in range(2)]
         assert once[0] is not None and once[1] is None
         assert await once[0].status() == arq.jobs.JobStatus.deferred
         stubborn = await pool.enqueue_job("stubborn")
-        assert await stubborn.result(timeout=30, poll_delay=0.05) == 3
-        assert await once[0].result(timeout=30, poll_delay=0.05) == 2
+        assert await result(stubborn) == 3
+        assert await result(once[0]) == 2
         info = await once[0].result_info()
         assert info.success and info.function == "add" and len(await pool.all_job_results()) == 12
         assert await pool.exists("arq:queue:health-check")
