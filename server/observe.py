@@ -27,14 +27,6 @@ LINE: Final = 1024  # ns: the first of the times that LATENCY HISTOGRAM counts u
 REDACTED: Final = b"(redacted)"
 
 
-def spread_at(ns: int) -> int:
-    """The counter of a time."""
-    e = ns.bit_length() - 1
-    if e < BITS:
-        return max(ns, 0)
-    return min(((e - BITS + 1) << BITS) + ((ns >> (e - BITS)) & ((1 << BITS) - 1)), LAST)
-
-
 def longest(at: int) -> int:
     """The longest time, in ns, that a counter stands for."""
     if at < 1 << BITS:

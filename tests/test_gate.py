@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 import tsunami
-from tsunami import Table, _core, _wire
+from tsunami import Table, _core
 
 
 class Waiter:
@@ -204,48 +204,3 @@ def test_sums_stay_whole_under_contention() -> None:
         thread.join()
     assert not wrong
     t.check()
-
-
-# ---- commands inside of commands
-
-
-@pytest.fixture
-def conn() -> _wire.Conn:
-    for db in range(16):
-        tsunami.keyspace(db).delete_all_objects()
-    return _wire.Conn(_wire.Plane([tsunami.keyspace(i) for i in range(16)]))
-
-
-def test_call_runs_a_hot_command(conn: _wire.Conn) -> None:
-    assert conn.call([b"SET", b"k", b"v" * 100]) == b"+OK\r\n"
-    assert conn.call([b"get", b"k"]) == b"$100\r\n" + b"v" * 100 + b"\r\n"
-    assert conn.call([b"MSET", *(b"%d" % i for i in range(200))]) == b"+OK\r\n"
-    assert conn.call([b"MGET", *(b"%d" % i for i in range(0, 200, 2))]) == b"*100\r\n" + b"".join(
-        b"$%d\r\n%d\r\n" % (len(b"%d" % i), i) for i in range(1, 200, 2)
-    )
-
-
-def test_call_leaves_to_python_what_is_not_hot(conn: _wire.Conn) -> None:
-    assert conn.call([b"INFO"]) is None
-    assert conn.call([b"GET"]) is None
-    assert conn.call([]) is None
-    assert conn.call([b"SET", b"k", b"v", b"EX", b"-1"]) is None
-    assert conn.output_size() == 0
-
-
-def test_call_selects_for_the_connection(conn: _wire.Conn) -> None:
-    assert conn.call([b"SELECT", b"3"]) == b"+OK\r\n"
-    assert conn.db == 3
-    assert conn.call([b"SET", b"k", b"v"]) == b"+OK\r\n"
-    assert tsunami.keyspace(3).lookup("k") == [(b"k", b"v")]
-
-
-def test_call_between_a_cold_command_and_its_end(conn: _wire.Conn) -> None:
-    conn.feed(b"EXEC\r\nGET k\r\n")
-    assert conn.run() == _wire.COLD
-    assert conn.command() == [b"EXEC"]
-    assert conn.call([b"SET", b"k", b"inner"]) == b"+OK\r\n"
-    conn.write(_wire.OK)
-    conn.done()
-    conn.run()
-    assert conn.take_output() == b"+OK\r\n$5\r\ninner\r\n"

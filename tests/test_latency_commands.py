@@ -9,6 +9,7 @@ import pytest
 from _redis import Client
 from _support import wait_until
 
+from tsunami._wire import spread_of
 from tsunami_server.observe import (
     LAST,
     Spread,
@@ -17,7 +18,6 @@ from tsunami_server.observe import (
     monitor_line,
     percentile,
     quoted,
-    spread_at,
 )
 
 
@@ -51,12 +51,12 @@ def as_dict(found: Any) -> dict[Any, Any]:
 def test_every_time_has_its_counter_and_none_is_told_shorter_than_it_was() -> None:
     at = -1
     for ns in [*range(5000), *[(1 << e) + d for e in range(13, 39) for d in (-1, 0, 1, 1 << (e - 2))]]:
-        counter = spread_at(ns)
+        counter = spread_of(ns)
         assert ns <= longest(counter) <= ns * 1.04
         at = max(at, counter)
-    assert [spread_at(ns) for ns in range(3000)] == sorted(spread_at(ns) for ns in range(3000))
-    assert {spread_at(longest(counter)) == counter for counter in range(LAST)} == {True}
-    assert spread_at(1 << 60) == LAST and spread_at(-5) == 0
+    assert [spread_of(ns) for ns in range(3000)] == sorted(spread_of(ns) for ns in range(3000))
+    assert {spread_of(longest(counter)) == counter for counter in range(LAST)} == {True}
+    assert spread_of(1 << 60) == LAST
 
 
 def test_the_plane_counts_with_the_same_counters(server: Any, client: Client) -> None:
@@ -69,14 +69,14 @@ def test_the_plane_counts_with_the_same_counters(server: Any, client: Client) ->
 
 
 def test_percentiles() -> None:
-    spread = Spread({spread_at(1000): 98, spread_at(50_000): 1, spread_at(10**6): 1})
+    spread = Spread({spread_of(1000): 98, spread_of(50_000): 1, spread_of(10**6): 1})
     assert [round(percentile(spread, p), -2) for p in (0, 50, 98)] == [1000, 1000, 1000]
     assert 50_000 <= percentile(spread, 99) <= 52_000 and 10**6 <= percentile(spread, 100) <= 1.04 * 10**6
     assert percentile(Spread(), 50) == 0
 
 
 def test_cumulated_counts_rise_at_redis_s_powers_of_two() -> None:
-    spread = Spread({spread_at(900): 3, spread_at(1500): 2, spread_at(30_000): 1, spread_at(60_000): 4})
+    spread = Spread({spread_of(900): 3, spread_of(1500): 2, spread_of(30_000): 1, spread_of(60_000): 4})
     assert cumulated(spread) == {1: 3, 2: 5, 33: 6, 66: 10}
     assert cumulated(Spread()) == {}
 

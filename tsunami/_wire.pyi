@@ -58,6 +58,7 @@ class ProtocolError(ValueError): ...
 
 def now_ms() -> int: ...          # ms since 1970, by the clock of deadlines
 def clock_ns() -> int: ...        # the clock by which commands are timed
+def spread_of(ns: int, /) -> int: ...   # the counter of a time, as in Plane.command_spreads()
 
 # states of Conn.run()
 NEED_DATA: Final[int]     # everything is answered
@@ -198,7 +199,6 @@ class Conn:
     behind: bool                                                # something is to be done behind the next reply
     # command(), carry out, write(), done() and run(), again and again: the state, or what has to be awaited for a reply
     def answer(self, session: object, budget_us: int = ..., /) -> object: ...
-    def call(self, argv: list[bytes], /) -> bytes | None: ...
     def write(self, reply: object, /) -> None: ...              # encode in this connection's RESP version and append
     def push(self, reply: Push, resp: int = 0, /) -> None: ...   # resp 0: the connection's
     def done(self) -> None: ...                                 # the cold command is answered; go on behind it

@@ -85,6 +85,7 @@ cdef double term_float(cell_t c, const char* base) noexcept nogil
 cdef bint term_is_text(cell_t c) noexcept nogil
 # Bytes of a K_BINARY. An inline binary is spelled into scratch (8 bytes), any other is pointed to.
 cdef const char* term_bytes(cell_t c, const char* base, char* scratch, size_t* n) noexcept nogil
+cdef size_t term_length(cell_t c) noexcept nogil                                 # and how many they are
 # Elements of a tuple, list (tail last if improper) or map (2n cells): their number, their cells, and their base.
 cdef size_t term_cells(cell_t c, const char* base, const cell_t** cells, const char** cells_base) noexcept nogil
 cdef const char* atom_text(cell_t c, size_t* n) noexcept nogil                   # UTF-8 of a K_ATOM; lives for ever
@@ -120,7 +121,10 @@ cdef struct piece_t:
 cdef int body_splice(
     buf_t* b, const uint64_t* body, size_t i, size_t removed, const piece_t* added, size_t n_added, size_t* at
 ) noexcept nogil
-cdef void piece_of_box(piece_t* p, int low, const buf_t* b, size_t at) noexcept nogil
+cdef size_t body_count(const uint64_t* body) noexcept nogil                      # its cells; they begin at body[1]
+cdef const uint64_t* body_empty() noexcept nogil                                 # of a container without cells
+# A tuple, list, map or extension with this body, which has cells and must not move any more.
+cdef void piece_of_body(piece_t* p, kind_t kind, const uint64_t* body) noexcept nogil
 cdef int term_compare_exact(cell_t a, const char* abase, cell_t b, const char* bbase) noexcept nogil
 
 # ---- tables

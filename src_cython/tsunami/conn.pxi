@@ -318,6 +318,12 @@ cdef inline uint32_t spread_at(uint64_t ns) noexcept nogil:
         return SPREAD - 1
     return ((e - SPREAD_BITS + 1) << SPREAD_BITS) + (<uint32_t>(ns >> (e - SPREAD_BITS)) & ((1 << SPREAD_BITS) - 1))
 
+
+def spread_of(uint64_t ns, /):
+    """Which counter of Plane.command_spreads() a time belongs to."""
+    return spread_at(ns)
+
+
 cdef void plane_spread(plane_t* p, uint64_t each) noexcept nogil:
     """The commands of a batch took `each` ns."""
     cdef uint32_t i, k, at = spread_at(each)
@@ -1090,36 +1096,6 @@ cdef class Conn:
         the time is over; or what has to be awaited: the reply to the command that stands first.
         """
         return answer_cold(self, session, budget_us)
-
-    def call(self, list argv not None, /):
-        """Run one command by its native implementation: for those inside of another, EXEC or a script.
-
-        Gives the reply as the bytes that would be sent; None, and nothing has happened, if it is for Python. It may
-        change the selected database.
-        """
-        cdef input_t q
-        cdef out_t o
-        cdef run_t r
-        cdef bint hot
-        cdef uint64_t start = ts_now_ns()
-        memset(&o, 0, sizeof(o))
-        if not input_of_argv(&q, argv):
-            return None
-        conn_runs(&self.c, &r, &q, &o)
-        r.multi = NULL
-        try:
-            with nogil:
-                hot = conn_hot(&self.c, &r)
-                named_release(&r)
-                call_rest(&self.c.plane.call)
-                self.c.db = r.db_index
-                plane_account(self.c.plane, ts_now_ns() - start, 1 if hot else 0)
-            if not hot or o.failed:
-                return None
-            return PyBytes_FromStringAndSize(o.data, <Py_ssize_t>o.len)
-        finally:
-            free(o.data)
-            input_of_argv_free(&q)
 
     def write(self, reply, /):
         """Append a reply, in its version of RESP, unless CLIENT REPLY forbids it. TypeError: as encode()."""

@@ -21,8 +21,8 @@ from tsunami._core cimport (
     ST_ABSENT, ST_EXISTS, ST_NO_MEMORY, ST_OK, ST_STOP,
     C_HASH, C_LIST, C_SET, C_ZSET,
     K_EXT, K_OBJECT,
-    add_float, atom_intern, body_splice, buf_reserve, collection_t, ordered_nth, ordered_rank, ordered_slice,
-    piece_of_box, piece_t, table_collection, table_seek,
+    add_float, atom_intern, body_count, body_empty, body_splice, buf_reserve, collection_t,
+    ordered_nth, ordered_rank, ordered_slice, piece_of_body, piece_t, table_collection, table_seek,
     atom_text, buf_append, buf_free, buf_init, buf_t, call_close, call_open, call_rest, call_run, call_t, cell_t,
     clock_ms, gate_drop, gate_enter, gate_table,
     kind_t, memory_used, probe_binary, probe_int, probe_t,
@@ -32,7 +32,7 @@ from tsunami._core cimport (
     table_edit, table_erase, table_expire, table_find, table_get, table_is_bag, table_keypos, table_len, table_member,
     table_of, table_peek, table_prefetch, table_prefetch_row, table_put, table_put_many, table_release, table_t,
     table_volatile,
-    term_big_decimal, term_bytes, term_cells, term_float, term_int, term_kind,
+    term_big_decimal, term_bytes, term_cells, term_float, term_int, term_kind, term_length,
     trash_collect, trash_waiting,
 )
 

@@ -24,10 +24,6 @@ cdef enum:
     SMALL = 0
     LARGE = 1
     OTHER = 2
-    LOW_LIST_ = 0x17            # the kinds of containers, as in term.pxi
-    LOW_TUPLE_ = 0x07
-    LOW_MAP_ = 0x37
-    LOW_EXT_ = 0x47
     SLICE_MAX = 1024
     PIECES_NEAR = 16
     SCORE_BYTES = 8
@@ -35,8 +31,6 @@ cdef enum:
 cdef int64_t LIST_STRIDE = 1 << 20      # between two positions of a large list
 
 cdef int64_t POSITION_MAX = 1 << 60     # beyond, positions are Python's
-cdef uint64_t[1] NO_CELLS       # the body of a container without cells: an extent of one word
-NO_CELLS[0] = 1
 cdef cell_t SET_NAME = atom_intern(b"set", 3)
 cdef cell_t NIL_ATOM = atom_intern(b"nil", 3)
 
@@ -109,7 +103,7 @@ cdef bint zset_sound(const uint64_t* body) noexcept nogil:
     cdef char scratch[2][8]
     cdef size_t i, n = 0, have = 0
     cdef double least = 0, score = 0
-    for i in range(body_cells(body)):
+    for i in range(body_count(body)):
         pair = entry_of(body, i)
         if pair == NULL or not number_cell(pair[2], <const char*>pair, &score) or score != score:
             return False
@@ -228,9 +222,6 @@ cdef int value_splice(
         body[0] = <const uint64_t*>(v.a.data + at)
     return st
 
-cdef inline size_t body_cells(const uint64_t* body) noexcept nogil:
-    return body[0] >> 34
-
 cdef int value_row(value_t* v, const uint64_t* old, buf_t* out, piece_t* piece) noexcept nogil:
     """The row with a new value: from the old one, or with the key that the command names."""
     cdef size_t at = 0
@@ -244,13 +235,12 @@ cdef int value_row(value_t* v, const uint64_t* old, buf_t* out, piece_t* piece) 
         st = row_add_term(out, at, 1, piece.cell, piece.base)
     return row_end(out, at) if st == ST_OK else st
 
-cdef int value_store(value_t* v, const uint64_t* old, const uint64_t* body, int low, buf_t* out) noexcept nogil:
+cdef int value_store(value_t* v, const uint64_t* old, const uint64_t* body, kind_t kind, buf_t* out) noexcept nogil:
     """End an edit: the row with this container as its value; ST_ABSENT, so that the key goes, if it has no cells."""
     cdef piece_t piece
-    if body_cells(body) == 0:
+    if body_count(body) == 0:
         return ST_ABSENT
-    piece.base = <const char*>body
-    piece.cell = <cell_t>body_cells(body) << 34 | <cell_t>low
+    piece_of_body(&piece, kind, body)
     return value_row(v, old, out, &piece)
 
 cdef int value_edit(value_t* v, row_edit_t edit) noexcept nogil:
@@ -322,12 +312,6 @@ cdef int hot_hmget(run_t* r) noexcept nogil:
             out_null(r.out, r.resp)
         return H_DONE
     return H_DONE if st == ST_OK else H_COLD
-
-cdef void sink_field(void* ctx, const uint64_t* row) noexcept nogil:
-    cdef value_t* v = <value_t*>ctx
-    if not (out_part(v.r.out, row_cell(row, 0), <const char*>row)
-            and out_part(v.r.out, row_cell(row, 1), <const char*>row)):
-        v.r.odd = True
 
 cdef void sink_hgetall(void* ctx, const uint64_t* row) noexcept nogil:
     cdef value_t* v = <value_t*>ctx
@@ -429,7 +413,7 @@ cdef int edit_hset(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadlin
     cdef value_t* v = <value_t*>ctx
     cdef run_t* r = v.r
     cdef seen_t s
-    cdef const uint64_t* body = NO_CELLS
+    cdef const uint64_t* body = body_empty()
     cdef size_t i, at = 0
     cdef piece_t pair[2]
     cdef probe_t field
@@ -459,7 +443,7 @@ cdef int edit_hset(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadlin
     for i in range(2, argc(r), 2):
         value_part(v, i)
         st = piece_of_part(&pair[1], arg(r, i + 1), arg_len(r, i + 1))
-        if st == ST_OK and map_find(body, body_cells(body), v.part, v.len, &at):
+        if st == ST_OK and map_find(body, body_count(body), v.part, v.len, &at):
             st = value_splice(v, &body, at + 1, 1, &pair[1], 1)
         elif st == ST_OK:
             st = piece_of_part(&pair[0], v.part, v.len)
@@ -468,9 +452,9 @@ cdef int edit_hset(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadlin
             v.count += 1
         if st != ST_OK:
             return st
-    if body_cells(body) // 2 > r.plane.small.hash_entries:
+    if body_count(body) // 2 > r.plane.small.hash_entries:
         return ST_STOP
-    return value_store(v, old, body, LOW_MAP_, out)
+    return value_store(v, old, body, K_MAP, out)
 
 cdef int hot_hset(run_t* r) noexcept nogil:
     cdef value_t v
@@ -510,13 +494,13 @@ cdef int edit_remove(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadl
         return ST_ABSENT if table_len(s.large.rows) == 0 else ST_OK
     body = s.body
     for i in range(2, argc(v.r)):
-        if map_find(body, body_cells(body), arg(v.r, i), arg_len(v.r, i), &at):
+        if map_find(body, body_count(body), arg(v.r, i), arg_len(v.r, i), &at):
             if value_splice(v, &body, at, 2, NULL, 0) != ST_OK:
                 return ST_NO_MEMORY
             v.count += 1
     if v.count == 0:
         return ST_EXISTS
-    return value_store(v, old, body, LOW_MAP_, out) if v.kind == C_HASH else set_store(v, old, body, out)
+    return value_store(v, old, body, K_MAP, out) if v.kind == C_HASH else set_store(v, old, body, out)
 
 cdef int hot_hdel(run_t* r) noexcept nogil:
     cdef value_t v
@@ -536,10 +520,9 @@ cdef int set_store(value_t* v, const uint64_t* old, const uint64_t* body, buf_t*
     cdef piece_t piece
     cdef size_t at = 0
     cdef int st
-    if body_cells(body) == 0:
+    if body_count(body) == 0:
         return ST_ABSENT
-    piece.base = <const char*>body
-    piece.cell = <cell_t>body_cells(body) << 34 | LOW_MAP_
+    piece_of_body(&piece, K_MAP, body)
     v.b.len = 0
     st = row_begin(&v.b, 2, &at)
     if st == ST_OK:
@@ -550,8 +533,7 @@ cdef int set_store(value_t* v, const uint64_t* old, const uint64_t* body, buf_t*
         st = row_end(&v.b, at)
     if st != ST_OK:
         return st
-    piece.base = v.b.data + at
-    piece.cell = <cell_t>2 << 34 | LOW_EXT_
+    piece_of_body(&piece, K_EXT, <const uint64_t*>(v.b.data + at))
     return value_row(v, old, out, &piece)
 
 cdef bint all_integers(const uint64_t* body) noexcept nogil:
@@ -560,7 +542,7 @@ cdef bint all_integers(const uint64_t* body) noexcept nogil:
     cdef size_t i, n = 0
     cdef int64_t value = 0
     cdef const char* p
-    for i in range(0, body_cells(body), 2):
+    for i in range(0, body_count(body), 2):
         if term_kind(body[1 + i]) != K_BINARY:
             return False
         p = term_bytes(body[1 + i], <const char*>body, scratch, &n)
@@ -569,7 +551,7 @@ cdef bint all_integers(const uint64_t* body) noexcept nogil:
     return True
 
 cdef bint set_fits(const plane_t* p, const uint64_t* body) noexcept nogil:
-    cdef size_t n = body_cells(body) // 2
+    cdef size_t n = body_count(body) // 2
     return n <= p.small.set_entries or (n <= p.small.set_ints and all_integers(body))
 
 cdef int edit_member(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadline) noexcept nogil:
@@ -589,7 +571,7 @@ cdef int edit_sadd(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadlin
     cdef value_t* v = <value_t*>ctx
     cdef run_t* r = v.r
     cdef seen_t s
-    cdef const uint64_t* body = NO_CELLS
+    cdef const uint64_t* body = body_empty()
     cdef size_t i, at = 0
     cdef piece_t pair[2]
     cdef probe_t member
@@ -616,7 +598,7 @@ cdef int edit_sadd(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadlin
         value_part(v, i)
         if v.len > r.plane.small.set_value:
             return ST_STOP
-        if map_find(body, body_cells(body), v.part, v.len, &at):
+        if map_find(body, body_count(body), v.part, v.len, &at):
             continue
         st = piece_of_part(&pair[0], v.part, v.len)
         if st == ST_OK:
@@ -770,23 +752,20 @@ cdef int list_push(value_t* v, table_t* rows) noexcept nogil:
 
 cdef bint list_fits(const plane_t* p, const uint64_t* body) noexcept nogil:
     """As values/list.py has it: at most so many elements, and so many bytes of them."""
-    cdef size_t i, n = body_cells(body), total = 0
+    cdef size_t i, n = body_count(body), total = 0
     if n > p.small.list_entries:
         return False
     for i in range(n):
         if term_kind(body[1 + i]) != K_BINARY:
             return False
-        total += list_cost(body[1 + i])
+        total += term_length(body[1 + i]) + 2
     return total <= p.small.list_bytes
-
-cdef inline size_t list_cost(cell_t c) noexcept nogil:
-    return ((c >> 4) & 7 if (c & 0xF) == 3 else <size_t>(c >> 34)) + 2
 
 cdef int edit_push(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadline) noexcept nogil:
     cdef value_t* v = <value_t*>ctx
     cdef run_t* r = v.r
     cdef seen_t s
-    cdef const uint64_t* body = NO_CELLS
+    cdef const uint64_t* body = body_empty()
     cdef piece_t near[PIECES_NEAR]
     cdef piece_t* pieces = near
     cdef size_t n = argc(r) - 2, i
@@ -809,15 +788,15 @@ cdef int edit_push(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadlin
         if st == ST_OK:
             st = piece_of_part(&pieces[n - 1 - i if v.dir else i], arg(r, i + 2), arg_len(r, i + 2))
     if st == ST_OK:
-        st = value_splice(v, &body, 0 if v.dir else body_cells(body), 0, pieces, n)
+        st = value_splice(v, &body, 0 if v.dir else body_count(body), 0, pieces, n)
     if pieces != near:
         free(pieces)
     if st != ST_OK:
         return st
     if not list_fits(r.plane, body):
         return ST_STOP
-    v.count = <int64_t>body_cells(body)
-    return value_store(v, old, body, LOW_LIST_, out)
+    v.count = <int64_t>body_count(body)
+    return value_store(v, old, body, K_LIST, out)
 
 cdef int list_grow(run_t* r, int dir, bint only_old) noexcept nogil:
     cdef value_t v
@@ -869,7 +848,7 @@ cdef int edit_pop(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadline
         return ST_STOP
     if value_splice(v, &body, i, 1, NULL, 0) != ST_OK:
         return ST_NO_MEMORY
-    return value_store(v, old, body, LOW_LIST_, out)
+    return value_store(v, old, body, K_LIST, out)
 
 cdef int list_pop(run_t* r, int dir) noexcept nogil:
     cdef value_t v
@@ -951,7 +930,7 @@ cdef bint entry_find(value_t* v, const uint64_t* body, size_t* at) noexcept nogi
     """Where v.part stands in a small sorted set, and its score in v.old_score. v.r.odd: it holds what is not ours."""
     cdef const uint64_t* pair
     cdef size_t i
-    for i in range(body_cells(body)):
+    for i in range(body_count(body)):
         pair = entry_of(body, i)
         if pair == NULL:
             v.r.odd = True
@@ -965,7 +944,7 @@ cdef bint entry_find(value_t* v, const uint64_t* body, size_t* at) noexcept nogi
 
 cdef size_t entry_place(value_t* v, const uint64_t* body) noexcept nogil:
     """Where v.part with v.score belongs: behind all that is smaller."""
-    cdef size_t low = 0, high = body_cells(body), middle
+    cdef size_t low = 0, high = body_count(body), middle
     cdef const uint64_t* pair
     cdef double score = 0
     while low < high:
@@ -1211,7 +1190,7 @@ cdef int zadd_small(value_t* v, const uint64_t** body) noexcept nogil:
     if st == ST_OK:
         st = row_end(&pair, begin)
     if st == ST_OK:
-        piece_of_box(&piece, LOW_TUPLE_, &pair, begin)
+        piece_of_body(&piece, K_TUPLE, <const uint64_t*>(pair.data + begin))
         st = value_splice(v, body, at, 0, &piece, 1)
     buf_free(&pair)
     v.count += not v.found
@@ -1222,7 +1201,7 @@ cdef int edit_zadd(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadlin
     cdef value_t* v = <value_t*>ctx
     cdef run_t* r = v.r
     cdef seen_t s
-    cdef const uint64_t* body = NO_CELLS
+    cdef const uint64_t* body = body_empty()
     cdef size_t i
     cdef int form = SMALL, st = ST_OK
     if old != NULL:
@@ -1244,11 +1223,11 @@ cdef int edit_zadd(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadlin
             return st
     if form == LARGE:
         return ST_OK
-    if body_cells(body) > r.plane.small.zset_entries:
+    if body_count(body) > r.plane.small.zset_entries:
         return ST_STOP
     if old != NULL and body == s.body:
         return ST_EXISTS
-    return value_store(v, old, body, LOW_LIST_, out)
+    return value_store(v, old, body, K_LIST, out)
 
 cdef bint scores_read(run_t* r) noexcept nogil:
     cdef double score = 0

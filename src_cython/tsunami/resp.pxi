@@ -911,35 +911,6 @@ cdef list input_argv(const input_t* q):
     return [PyBytes_FromStringAndSize(input_arg(q, i), <Py_ssize_t>q.args[i].len) for i in range(q.argc)]
 
 
-cdef bint input_of_argv(input_t* q, list argv) except -1:
-    """A request that has been read, from its words. False if that is nothing a hot command can be."""
-    cdef size_t n = <size_t>len(argv), i, at = 0, total = SLACK
-    cdef bytes word
-    if n == 0 or n > ARGS_MAX:
-        return False
-    for word in argv:
-        total += <size_t>PyBytes_GET_SIZE(word)
-    memset(q, 0, sizeof(input_t))
-    q.args = q.few
-    q.data = <char*>malloc(total + (0 if n <= FEW_ARGS else n * sizeof(span_t) + 8))
-    if q.data == NULL:
-        raise MemoryError
-    if n > FEW_ARGS:
-        q.args = <span_t*>(q.data + (total + 7) // 8 * 8)
-    for i in range(n):
-        word = <bytes>argv[i]
-        q.args[i].at = at
-        q.args[i].len = <size_t>PyBytes_GET_SIZE(word)
-        memcpy(q.data + at, PyBytes_AS_STRING(word), q.args[i].len)
-        at += q.args[i].len
-    q.argc = <uint32_t>n
-    q.end = q.pos = at
-    return True
-
-cdef void input_of_argv_free(input_t* q) noexcept nogil:
-    free(q.data)
-
-
 def parse(bytes data not None, /):
     """Give the requests that stand in data, and how many bytes they take. ProtocolError for what is none.
 

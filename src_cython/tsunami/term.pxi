@@ -291,6 +291,10 @@ cdef const char* term_bytes(cell_t c, const char* base, char* scratch, size_t* n
     return cell_at(c, base)
 
 
+cdef size_t term_length(cell_t c) noexcept nogil:
+    return (c >> 4) & 7 if (c & 0xF) == LOW_INLINE else cell_length(c)
+
+
 cdef size_t term_cells(cell_t c, const char* base, const cell_t** cells, const char** cells_base) noexcept nogil:
     if not cell_is_box(c):
         cells[0] = NULL

@@ -102,7 +102,26 @@ cdef int body_splice(
     return ST_OK
 
 
-cdef void piece_of_box(piece_t* p, int low, const buf_t* b, size_t at) noexcept nogil:
-    """A container that stands in a buffer, which must not move any more. It has cells."""
-    p.base = b.data + at
-    p.cell = cell_body(low, header_count((<const uint64_t*>p.base)[0]), 0)
+cdef uint64_t NO_CELLS = 1      # an extent of one word: the header
+
+
+cdef const uint64_t* body_empty() noexcept nogil:
+    """The body of a container that has no cells yet, to be spliced into."""
+    return &NO_CELLS
+
+
+cdef size_t body_count(const uint64_t* body) noexcept nogil:
+    return header_count(body[0])
+
+
+cdef void piece_of_body(piece_t* p, kind_t kind, const uint64_t* body) noexcept nogil:
+    """A tuple, list, map or extension of these cells, of which there are some. The body must not move any more."""
+    cdef int low = LOW_TUPLE
+    if kind == K_LIST:
+        low = LOW_LIST
+    elif kind == K_MAP:
+        low = LOW_MAP
+    elif kind == K_EXT:
+        low = LOW_EXT
+    p.base = <const char*>body
+    p.cell = cell_body(low, header_count(body[0]), 0)
