@@ -7,46 +7,34 @@ The one who is measured sends a GET and waits for its reply, again and again, on
     slow       one client asks for a 1 MB value a thousand times, and reads 4 KB a millisecond
     both       both
 
-The target is a p99.9 within twice that of `alone`. The disturbers are processes of their own; on a machine with fewer
-free cores than three they also take the measured client's time, which no server can give back: the same run against
-redis-server says how much of it that is.
-
-    bench/fairness.py [SECONDS]        about five times so many seconds for each server (default 3)
+The target is a p99.9 within twice that of `alone`. The server has one core; all clients share the other, and the
+disturbers are as nice as can be, so that they take next to nothing of the measured client's time: what it waits for is
+the server.
 """
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import shutil
+import os
 import socket
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from pathlib import Path
+
+import common
+
+import server as servers
 
 PIPELINE_BYTES = 100 << 20
 VALUE = b"x" * 1024
 LARGE = 1 << 20
 
 
-def command(*words: bytes) -> bytes:
-    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
-
-
-def connected(port: int) -> socket.socket:
-    sock = socket.create_connection(("127.0.0.1", port))
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
-
-
 def floods(port: int) -> None:
     """Send a hundred megabytes of SETs, reading replies meanwhile, until it is ended."""
-    batch = b"".join(command(b"SET", b"flood:%d" % i, VALUE) for i in range(1000))
+    os.nice(19)
+    batch = b"".join(servers.request("SET", f"flood:{i}", VALUE) for i in range(1000))
     while True:
-        with connected(port) as sock:
+        with servers.connected(port) as sock:
             sock.setblocking(False)
             sent, left = 0, b""
             while sent < PIPELINE_BYTES:
@@ -63,19 +51,23 @@ def floods(port: int) -> None:
 
 def reads_slowly(port: int) -> None:
     """Ask for much, and read little of it."""
-    with connected(port) as sock:
+    os.nice(19)
+    with servers.connected(port) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
-        sock.sendall(command(b"GET", b"large") * 1000)
+        sock.sendall(servers.request("GET", "large") * 1000)
         while True:
             sock.recv(4096)
             time.sleep(0.001)
 
 
+BESIDE = {"alone": (), "pipeline": (floods,), "slow": (reads_slowly,), "both": (floods, reads_slowly)}
+
+
 def measured(port: int, seconds: float) -> list[float]:
     """The times of single GETs, in milliseconds, in order of length."""
     times = []
-    request = command(b"GET", b"small")
-    with connected(port) as sock:
+    request = servers.request("GET", "small")
+    with servers.connected(port) as sock:
         end = time.perf_counter() + seconds
         while (start := time.perf_counter()) < end:
             sock.sendall(request)
@@ -84,8 +76,8 @@ def measured(port: int, seconds: float) -> list[float]:
     return sorted(times)
 
 
-def beside(port: int, disturbers: tuple[object, ...], seconds: float) -> list[float]:
-    processes = [multiprocessing.Process(target=each, args=(port,), daemon=True) for each in disturbers]  # type: ignore[arg-type]
+def beside(name: str, port: int, seconds: float) -> list[float]:
+    processes = [multiprocessing.Process(target=each, args=(port,), daemon=True) for each in BESIDE[name]]
     for process in processes:
         process.start()
     time.sleep(0.5)
@@ -97,69 +89,25 @@ def beside(port: int, disturbers: tuple[object, ...], seconds: float) -> list[fl
             process.join()
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
-@contextlib.contextmanager
-def server(side: str) -> Iterator[int]:
-    port = free_port()
-    with tempfile.TemporaryDirectory() as directory:
-        if side == "redis":
-            words = ["redis-server", "--save", "", "--dir", directory]
-        else:
-            words = [sys.executable, "-m", "tsunami_server"]
-        process = subprocess.Popen(
-            [*words, "--port", str(port)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=Path(__file__).parent,
-        )
-        try:
-            for _ in range(200):
-                with contextlib.suppress(OSError), connected(port) as sock:
-                    sock.sendall(command(b"SET", b"small", b"x" * 16) + command(b"SET", b"large", b"x" * LARGE))
-                    while sock.recv(4096).count(b"OK") < 1:
-                        pass
-                    break
-                time.sleep(0.05)
-            yield port
-        finally:
-            process.terminate()
-            process.wait()
-
-
 def at(times: list[float], share: float) -> float:
     return times[min(len(times) - 1, int(len(times) * share))]
 
 
-BESIDE: dict[str, tuple[object, ...]] = {
-    "alone": (),
-    "pipeline": (floods,),
-    "slow": (reads_slowly,),
-    "both": (floods, reads_slowly),
-}
-
-
-def main() -> None:
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 3.0
-    sides = ["tsunami"] + (["redis"] if shutil.which("redis-server") else [])
-    heads = ("server", "beside", "GETs", "p50 ms", "p99 ms", "p99.9 ms", "worst ms", "p99.9 / alone")
-    print("{:8} {:9} {:>7} {:>8} {:>8} {:>9} {:>9} {:>14}".format(*heads))
-    for side in sides:
-        with server(side) as port:
-            base = 0.0
-            for name, disturbers in BESIDE.items():
-                times = beside(port, disturbers, seconds)
-                base = base or at(times, 0.999)
-                print(
-                    f"{side:8} {name:9} {len(times):7} {at(times, 0.5):8.3f} {at(times, 0.99):8.3f} "
-                    f"{at(times, 0.999):9.3f} {times[-1]:9.3f} {at(times, 0.999) / base:14.2f}",
-                    flush=True,
-                )
-
-
-if __name__ == "__main__":
-    main()
+def run(quick: bool = False) -> common.Result:
+    result = common.Result("fairness", common.head())
+    with servers.beside_redis(result) as found:
+        for server in found:
+            servers.ask(server.port, servers.request("SET", "small", "x" * 16))
+            servers.ask(server.port, servers.request("SET", "large", "x" * LARGE))
+        # One after the other for each neighbour, so that both meet the machine in the same mood.
+        alone: dict[str, float] = {}
+        for name in BESIDE:
+            for server in found:
+                times = beside(name, server.port, 1.0 if quick else 5.0)
+                p999 = at(times, 0.999)
+                result.add(
+                    "fairness", side=server.side, beside=name, gets=len(times), p50_ms=at(times, 0.5),
+                    p99_ms=at(times, 0.99), p999_ms=p999, worst_ms=times[-1],
+                    times=p999 / alone.setdefault(server.side, p999),
+                )  # fmt: skip
+    return result

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import common
 import targets
+from run import PARTS
 
 PAGE = common.HERE.parent / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
@@ -150,9 +151,7 @@ def values(result: common.Result) -> list[str]:
         rows.append([name, r["pipeline"], number(theirs, "{:.2f}"), number(ours, "{:.2f}"), ratio])
     head = ["", "pipeline", "redis-server, CPU us", "tsunami-server, CPU us", "ours / theirs"]
     lines = ["### Collections, scripts, messages, transactions", "", *table(head, rows)]
-    lines += plain("Memory of collections", "What the resident set grows by, MB.", result, "value_memory")
-    words = "What a client waits for its GETs beside others; `times`: p99.9 over that of `alone`."
-    return lines + plain("Fairness", words, result, "fairness")
+    return lines + plain("Memory of collections", "What the resident set grows by, MB.", result, "value_memory")
 
 
 def page(results: targets.Results) -> list[str]:
@@ -167,6 +166,9 @@ def page(results: targets.Results) -> list[str]:
     for part, draw in drawn:
         if part in results:
             lines += draw(results[part])
+    if fairness := results.get("fairness"):
+        words = "What a client waits for its GETs beside others; `times`: p99.9 over that of `alone`."
+        lines += plain("Fairness", words, fairness, "fairness")
     if latency := results.get("latency"):
         lines += plain("Latency", "ms, redis-benchmark without pipelining.", latency, "latency")
         words = "By how many ms a coroutine that sleeps 1 ms wakes too late, in the program that serves."
@@ -183,11 +185,7 @@ def page(results: targets.Results) -> list[str]:
 
 
 def main() -> None:
-    results = {
-        p: r
-        for p in ("inprocess", "queries", "mixes", "server", "values", "latency", "memory", "gc", "growth")
-        if (r := common.latest(p))
-    }
+    results = {p: r for p in PARTS if (r := common.latest(p))}
     newest = max(results.values(), key=lambda r: r.head["date"])
     lines = [*machine(newest), *the_targets(results), *page(results)]
     text = PAGE.read_text()

@@ -30,6 +30,7 @@ PARTS = {
     "mixes": "mixes",
     "server": "server",
     "values": "values",
+    "fairness": "fairness",
     "latency": "latency",
     "memory": "memory",
     "gc": "gcpause",

@@ -125,27 +125,50 @@ def wait_ready(process: subprocess.Popen[str], port: int, log: Path, seconds: fl
     raise RuntimeError(f"did not start: {lines[-1]}")
 
 
-def ask(port: int, request: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as s:
-        s.sendall(request)
+@contextmanager
+def beside_redis(result: common.Result) -> Iterator[list[Server]]:
+    """redis-server and ours, as far as they are there, with nothing in them."""
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        found = []
+        for side, (command, version) in commands().items():
+            if side == "valkey-server":
+                continue
+            if command is None:
+                result.absent(side, version)
+                continue
+            result.head[side] = version
+            found.append(stack.enter_context(running(side, command, Path(name))))
+        yield found
+
+
+def request(*words: object) -> bytes:
+    parts = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
+
+
+def connected(port: int, timeout: float = 60) -> socket.socket:
+    sock = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def ask(port: int, data: bytes) -> bytes:
+    with connected(port, timeout=5) as s:
+        s.sendall(data)
         return s.recv(4096)
 
 
 def fill(port: int) -> None:
     """SET every key once, 500 at a time."""
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as s:
+    with connected(port) as s:
         for start in range(0, KEYS, 500):
-            s.sendall(b"".join(_set(i) for i in range(start, start + 500)))
+            s.sendall(b"".join(request("SET", f"key:{i:012}", f"{i:016}") for i in range(start, start + 500)))
             want = 500 * len(b"+OK\r\n")
             while want > 0:
                 got = s.recv(65536)
                 if not got:
                     raise RuntimeError("the server closed the connection while it was filled")
                 want -= len(got)
-
-
-def _set(i: int) -> bytes:
-    return b"*3\r\n$3\r\nSET\r\n$16\r\nkey:%012d\r\n$16\r\n%016d\r\n" % (i, i)
 
 
 def one(server: Server, command: str, pipeline: int, requests: int, clients: int = CLIENTS) -> Sample:

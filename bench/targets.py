@@ -49,16 +49,16 @@ def ratio(a: float | None, b: float | None) -> float | None:
 LARGE, SMALL = 1_000_000, 20_000
 
 
-def figures(ours: Figure, theirs: Figure, digits: int = 0) -> Callable[[Results], str]:
+def figures(ours: Figure, theirs: Figure, unit: str, digits: int) -> Callable[[Results], str]:
     def note(r: Results) -> str:
         x, y = ours(r), theirs(r)
-        return f"{x:.{digits}f} / {y:.{digits}f} ns" if x is not None and y is not None else ""
+        return f"{x:.{digits}f} / {y:.{digits}f} {unit}" if x is not None and y is not None else ""
 
     return note
 
 
-def compared(what: str, ours: Figure, theirs: Figure, bound: float, digits: int = 0) -> Target:
-    return Target(what, over(ours, theirs), bound, note=figures(ours, theirs, digits))
+def compared(what: str, ours: Figure, theirs: Figure, bound: float, unit: str = "ns", digits: int = 0) -> Target:
+    return Target(what, over(ours, theirs), bound, note=figures(ours, theirs, unit, digits))
 
 
 def _inprocess() -> list[Target]:
@@ -90,7 +90,7 @@ def _inprocess() -> list[Target]:
 
 def _part(results: Results, part: str, section: str, column: str, **where: object) -> float | None:
     found = results.get(part)
-    return found and found.value(section, column, **where)
+    return found.value(section, column, **where) if found else None
 
 
 def bytes_per_row(column: str) -> Callable[[Results], float | None]:
@@ -228,12 +228,12 @@ def value_mb(side: str, what: str) -> Figure:
 
 
 def fair(beside: str) -> Figure:
-    return lambda r: _part(r, "values", "fairness", "times", side="tsunami", beside=beside)
+    return lambda r: _part(r, "fairness", "fairness", "times", side="tsunami-server", beside=beside)
 
 
 def fair_note(beside: str) -> Callable[[Results], str]:
     def note(r: Results) -> str:
-        theirs = _part(r, "values", "fairness", "times", side="redis", beside=beside)
+        theirs = _part(r, "fairness", "fairness", "times", side="redis-server", beside=beside)
         return f"redis-server itself {theirs:.2f}x" if theirs is not None else ""
 
     return note
@@ -246,26 +246,17 @@ VALUE_COMMANDS = (
 )  # fmt: skip
 
 
-def microseconds(ours: Figure, theirs: Figure, unit: str = "us") -> Callable[[Results], str]:
-    def note(r: Results) -> str:
-        x, y = ours(r), theirs(r)
-        return f"{x:.2f} / {y:.2f} {unit}" if x is not None and y is not None else ""
-
-    return note
-
-
 def _values() -> list[Target]:
     found = []
     for command in VALUE_COMMANDS:
         ours, theirs = value_us("tsunami-server", command, 16), value_us("redis-server", command, 16)
         name = command.replace("_", " ")
-        found.append(Target(f"CPU per {name} at pipeline 16, against redis-server", over(ours, theirs),
-                            2.0 if "EVALSHA" in command else 0.8, note=microseconds(ours, theirs)))  # fmt: skip
+        bound = 2.0 if "EVALSHA" in command else 0.8
+        found.append(compared(f"CPU per {name} at pipeline 16, against redis-server", ours, theirs, bound, "us", 2))
     for what in ("100,000_hashes_of_5_fields", "one_sorted_set_of_1,000,000"):
         ours, theirs = value_mb("tsunami-server", what), value_mb("redis-server", what)
         name = what.replace("_", " ")
-        found.append(Target(f"memory of {name}, against redis-server", over(ours, theirs), 1.0,
-                            note=microseconds(ours, theirs, "MB")))  # fmt: skip
+        found.append(compared(f"memory of {name}, against redis-server", ours, theirs, 1.0, "MB", 2))
     for beside, name in (("pipeline", "a 100 MB pipeline"), ("slow", "a slow reader"), ("both", "both")):
         found.append(Target(f"p99.9 of GET beside {name}, against alone", fair(beside), 2.0, note=fair_note(beside)))
     return found

@@ -1,4 +1,4 @@
-"""Collections, scripts, messages and transactions beside redis-server: CPU for each command, memory, and fairness.
+"""Collections, scripts, messages and transactions beside redis-server: CPU for each command, and memory.
 
 CPU is the server's over the run (all threads, from schedstat) divided by the commands; the servers stand on one core,
 the client on the other, and take turns. Single commands are sent by redis-benchmark, with random members out of
@@ -11,18 +11,13 @@ Memory is what the resident set grows by, the data being sent through the same c
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
-import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 import common
-import fairness
 
 import server as servers
 
@@ -52,38 +47,16 @@ COMMANDS = {
 SCRIPTS = {"EVALSHA return 1": "return 1", "EVALSHA lock release": RELEASE}
 
 
-def command(*words: object) -> bytes:
-    parts = [str(word).encode() for word in words]
-    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
-
-
 @dataclass
 class Sample:
     cpu_us: float
-
-
-@contextmanager
-def both(result: common.Result) -> Iterator[list[servers.Server]]:
-    """Ours and redis-server, ready."""
-    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-        found = []
-        for side, (words, version) in servers.commands().items():
-            if side == "valkey-server":
-                continue
-            if words is None:
-                result.absent(side, version)
-                continue
-            result.head[side] = version
-            found.append(stack.enter_context(servers.running(side, words, Path(name))))
-        yield found
 
 
 class Link:
     """A socket that sends requests and counts the lines of replies."""
 
     def __init__(self, port: int) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout=60)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock = servers.connected(port)
 
     def send(self, data: bytes, lines: int) -> bytes:
         """The replies to data, which have so many lines."""
@@ -103,13 +76,13 @@ class Link:
 def prepare(port: int) -> dict[str, str]:
     """What the commands meet; the SHA1 of each script."""
     link = Link(port)
-    link.send(command("FLUSHALL"), 1)
-    link.send(command("HSET", "ten", *(w for i in range(10) for w in (f"field:{i}", f"value:{i}"))), 1)
-    link.send(command("RPUSH", "hundred", *(f"element:{i}" for i in range(100))), 1)
-    link.send(command("ZADD", "zhundred", *(w for i in range(100) for w in (i, f"member:{i:012d}"))), 1)
-    shas = {name: link.send(command("SCRIPT", "LOAD", text), 2).split()[1].decode() for name, text in SCRIPTS.items()}
+    link.send(servers.request("FLUSHALL"), 1)
+    link.send(servers.request("HSET", "ten", *(w for i in range(10) for w in (f"field:{i}", f"value:{i}"))), 1)
+    link.send(servers.request("RPUSH", "hundred", *(f"element:{i}" for i in range(100))), 1)
+    link.send(servers.request("ZADD", "zhundred", *(w for i in range(100) for w in (i, f"member:{i:012d}"))), 1)
+    loaded = {name: link.send(servers.request("SCRIPT", "LOAD", text), 2) for name, text in SCRIPTS.items()}
     link.close()
-    return shas
+    return {name: reply.split()[1].decode() for name, reply in loaded.items()}
 
 
 def benchmark(server: servers.Server, words: str, pipeline: int, requests: int) -> Sample:
@@ -127,8 +100,8 @@ def benchmark(server: servers.Server, words: str, pipeline: int, requests: int) 
 
 def transactions(server: servers.Server, pipeline: int, requests: int) -> Sample:
     """MULTI, ten SETs, EXEC: microseconds for all of it."""
-    sets = b"".join(command("SET", f"key:{i}", "x" * 16) for i in range(10))
-    batch = (command("MULTI") + sets + command("EXEC")) * pipeline
+    sets = b"".join(servers.request("SET", f"key:{i}", "x" * 16) for i in range(10))
+    batch = (servers.request("MULTI") + sets + servers.request("EXEC")) * pipeline
     return driven(server, batch, (1 + 10 + 1 + 10) * pipeline, pipeline, requests)
 
 
@@ -148,9 +121,9 @@ def publishing(server: servers.Server, pipeline: int, requests: int) -> Sample:
     """PUBLISH to so many listeners: microseconds for each message, all its copies included."""
     listeners = [Link(server.port) for _ in range(LISTENERS)]
     for link in listeners:
-        link.send(command("SUBSCRIBE", "news"), 6)
+        link.send(servers.request("SUBSCRIBE", "news"), 6)
     publisher = Link(server.port)
-    batch = command("PUBLISH", "news", "x" * 32) * pipeline
+    batch = servers.request("PUBLISH", "news", "x" * 32) * pipeline
     rounds = max(requests // pipeline, 1)
     before = common.cpu_ns(server.process.pid)
     for _ in range(rounds):
@@ -171,7 +144,7 @@ def hashes(link: Link) -> None:
     names = ("name", "email", "city", "age", "score")
     for start in range(0, MEMBERS, 200):
         batch = b"".join(
-            command("HSET", f"user:{i}", *(w for n in names for w in (n, f"{n[:3]}{i % 1000}")))
+            servers.request("HSET", f"user:{i}", *(w for n in names for w in (n, f"{n[:3]}{i % 1000}")))
             for i in range(start, start + 200)
         )
         link.send(batch, 200)
@@ -181,7 +154,7 @@ def zset(link: Link) -> None:
     """One sorted set of a million members."""
     for start in range(0, 1_000_000, 500):
         words = (w for i in range(start, start + 500) for w in (i * 7919 % 1_000_003, f"member:{i}"))
-        link.send(command("ZADD", "board", *words), 1)
+        link.send(servers.request("ZADD", "board", *words), 1)
 
 
 SHAPES: dict[str, Callable[[Link], None]] = {
@@ -192,10 +165,10 @@ SHAPES: dict[str, Callable[[Link], None]] = {
 
 def memory(result: common.Result, shape: str) -> None:
     """In servers of their own: what has been freed before would not be seen."""
-    with both(result) as found:
+    with servers.beside_redis(result) as found:
         for server in found:
             link = Link(server.port)
-            link.send(command("SET", "warm", "up"), 1)
+            link.send(servers.request("SET", "warm", "up"), 1)
             before = common.rss(server.process.pid)
             SHAPES[shape](link)
             grown = common.rss(server.process.pid) - before
@@ -207,7 +180,7 @@ def memory(result: common.Result, shape: str) -> None:
 
 
 def run(quick: bool = False) -> common.Result:
-    """The sections: `values` (CPU), `value_memory` and `fairness`."""
+    """The sections: `values` (CPU) and `value_memory`."""
     result = common.Result("values", common.head())
     if shutil.which("redis-benchmark") is None:
         result.absent("all", "redis-benchmark is not installed")
@@ -216,14 +189,13 @@ def run(quick: bool = False) -> common.Result:
     for shape in SHAPES:
         if not quick or "hashes" in shape:
             memory(result, shape)
-    fair(result, 1.0 if quick else 4.0)
     return result
 
 
 def cpu(result: common.Result, quick: bool) -> None:
     samples: dict[tuple[str, int, str], list[float]] = defaultdict(list)
     scale, rounds = (10, 1) if quick else (1, 3)
-    with both(result) as found:
+    with servers.beside_redis(result) as found:
         shas = {server.side: prepare(server.port) for server in found}
         for pipeline in PIPELINES:
             requests = REQUESTS[pipeline] // scale
@@ -251,17 +223,3 @@ def cpu(result: common.Result, quick: bool) -> None:
             cpu_us=median(runs),
             rounds=len(runs),
         )
-
-
-def fair(result: common.Result, seconds: float) -> None:
-    for side in ("tsunami", "redis"):
-        with fairness.server(side) as port:
-            base = 0.0
-            for name, disturbers in fairness.BESIDE.items():
-                times = fairness.beside(port, disturbers, seconds)
-                p999 = fairness.at(times, 0.999)
-                base = base or p999
-                result.add(
-                    "fairness", side=side, beside=name, gets=len(times), p50_ms=fairness.at(times, 0.5),
-                    p99_ms=fairness.at(times, 0.99), p999_ms=p999, worst_ms=times[-1], times=p999 / base,
-                )  # fmt: skip
