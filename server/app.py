@@ -125,7 +125,7 @@ class App:
         self._unix_path = ""
         self.memory.on_evicted = self._evicted
         self.memory.on_took = self._took
-        self.memory.later = self._later
+        self.memory.later = self._soon
         config.on_change = self._configure
         self._configure(frozenset())
 
@@ -323,10 +323,6 @@ class App:
         if 0 < threshold_ms <= seconds * 1000:
             self.shared.note_latency(event, self.now_ms(), int(seconds * 1000))
 
-    def _later(self, work: Callable[[], None]) -> None:
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon(work)
-
     def serve_busy(self) -> None:
         if self._transport is not None:
             self._transport.serve_busy()
@@ -406,9 +402,10 @@ class App:
         else:
             self.shared.signals.bored(key)
 
-    def _soon(self, call: Callable[[], None]) -> None:
-        if self._loop is not None:
-            self._loop.call_soon(call)
+    def _soon(self, work: Callable[[], None]) -> None:
+        """In the loop's next turn; never, if the loop is over or has not begun."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon(work)
 
     # ---- what transports ask (transport.Host)
 
