@@ -167,17 +167,22 @@ def bytes_of_key(term: object) -> bytes | None:
 
 
 def value_of(row: Row) -> bytes:
-    value = row[1] if len(row) == 2 else None
-    if type(value) is bytes:
-        return value
-    text = as_text(value)
+    """What GET answers. CommandError: WRONGTYPE."""
+    return text_of(row[1] if len(row) == 2 else None)
+
+
+def text_of(term: object) -> bytes:
+    """A value, field, member or element as Redis sees it. CommandError: WRONGTYPE."""
+    if type(term) is bytes:
+        return term
+    text = as_text(term)
     if text is None:
         raise CommandError(WRONG_TYPE)
     return text
 
 
 def as_text(value: object) -> bytes | None:
-    """The bytes that a value of a Python program counts as, or None."""
+    """The bytes that a term of a Python program counts as, or None."""
     if type(value) is bytes:
         return value
     if type(value) is str:

@@ -21,11 +21,10 @@ from tsunami._core import Collection
 from tsunami._wire import OK
 from tsunami_server.arguments import SYNTAX, integer
 from tsunami_server.command import CommandError, Reply, command
-from tsunami_server.keyspace import walk
+from tsunami_server.keyspace import text_of, walk
 from tsunami_server.session import Session
 from tsunami_server.values import KINDS, Hash, List, Set, Step, Value, ZSet, kind_of, opened
 from tsunami_server.values.hash import deadlines
-from tsunami_server.values.value import text_of
 
 VERSION = 1
 SMALL, LARGE = 0, 1

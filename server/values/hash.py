@@ -19,9 +19,9 @@ from collections.abc import Iterator
 
 from tsunami import Row, Table, _core, _wire
 from tsunami._core import Collection
-from tsunami_server.keyspace import walk
+from tsunami_server.keyspace import text_of, walk
 from tsunami_server.values import choice
-from tsunami_server.values.value import Limit, Value, text_of
+from tsunami_server.values.value import Limit, Value
 
 
 class Hash(Value):

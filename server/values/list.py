@@ -16,7 +16,8 @@ from itertools import islice
 
 from tsunami import Table
 from tsunami._core import Collection
-from tsunami_server.values.value import Limit, Value, text_of
+from tsunami_server.keyspace import text_of
+from tsunami_server.values.value import Limit, Value
 
 STRIDE = 1 << 20
 SURROUNDINGS = 16  # elements that are moved at first, when a gap is full

@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator
 from tsunami import Table, _core
 from tsunami._core import Collection
 from tsunami_server.arguments import int64
-from tsunami_server.keyspace import walk
+from tsunami_server.keyspace import text_of, walk
 from tsunami_server.values import choice
-from tsunami_server.values.value import Limit, Value, text_of
+from tsunami_server.values.value import Limit, Value
 
 MANY = 1024  # members that are put into a table at once
 

@@ -5,8 +5,6 @@ from typing import ClassVar, Self, TypeAlias
 
 from tsunami import Row
 from tsunami._core import Collection
-from tsunami_server.command import CommandError
-from tsunami_server.keyspace import WRONG_TYPE, as_text
 
 Limit: TypeAlias = Callable[[str], int]  # the number that a setting of the server has
 
@@ -53,16 +51,6 @@ class Value:
     def vanishes(self) -> bool:
         """Is it nothing any more, so that its key goes?"""
         return len(self) == 0
-
-
-def text_of(part: object) -> bytes:
-    """A field, member or element as Redis sees it."""
-    if type(part) is bytes:
-        return part
-    text = as_text(part)
-    if text is None:
-        raise CommandError(WRONG_TYPE)
-    return text
 
 
 def kind_of(row: Row | None) -> str:

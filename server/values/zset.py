@@ -26,8 +26,8 @@ from typing import TypeAlias
 from tsunami import Table, _core
 from tsunami._core import Collection
 from tsunami_server.command import CommandError
-from tsunami_server.keyspace import WRONG_TYPE, walk
-from tsunami_server.values.value import Limit, Value, text_of
+from tsunami_server.keyspace import WRONG_TYPE, text_of, walk
+from tsunami_server.values.value import Limit, Value
 
 Pair: TypeAlias = tuple[bytes, float]
 
