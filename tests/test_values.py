@@ -1,16 +1,19 @@
 """Values with parts: opened and stored by a Step, small and large, as both doors see them."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import islice
 from types import SimpleNamespace
 
 import pytest
 
-from tsunami import Table, _wire, keyspace
+from tsunami import Row, Table, _wire, keyspace
 from tsunami._core import Collection
 from tsunami_server.command import CommandError
 from tsunami_server.shared import Shared
 from tsunami_server.signals import Signals
-from tsunami_server.values import Hash, Step, kind_of, read
+from tsunami_server.values import Hash, List, Set, Step, Stream, Value, ZSet, kind_of, read
+from tsunami_server.values.rows import scattered
 
 LIMITS = {"hash-max-listpack-entries": 4, "hash-max-listpack-value": 8}
 
@@ -120,3 +123,100 @@ def test_the_wrong_kind_is_refused(session: Sessionlike) -> None:
 )  # fmt: skip
 def test_kinds(row: tuple[object, ...] | None, kind: str) -> None:
     assert kind_of(row) == kind
+
+
+# ---- the rows of large values
+
+
+def table_of(size: int, extra: int = 0) -> Table:
+    """A table that has grown to `size + extra` rows, and shrunk to `size`."""
+    table = Table(stripes=1)
+    table.insert([(b"%d" % at, at) for at in range(size + extra)])
+    for at in range(size, size + extra):
+        table.delete(b"%d" % at)
+    return table
+
+
+@pytest.mark.parametrize("size, extra", [(0, 0), (1, 0), (2, 0), (9, 0), (100, 0), (1000, 0), (5000, 0), (300, 9000)])
+def test_scattered_gives_every_row_once(size: int, extra: int) -> None:
+    found = Counter[Row](scattered(table_of(size, extra)))
+    assert found == Counter[Row]([(b"%d" % at, at) for at in range(size)])
+
+
+def test_scattered_takes_rows_from_all_over_the_table() -> None:
+    """In the order of their hashes they would fill another table's slots from the front, in O(n^2)."""
+    table, eighth = table_of(8000), 1000
+    places = {row: at // eighth for at, row in enumerate(table.tab2list())}
+    found = Counter[int](places[row] for row in islice(scattered(table), eighth))
+    assert sorted(found) == list(range(8))
+    assert all(eighth // 16 < count < eighth // 4 for count in found.values())
+
+
+def large_hash() -> Value:
+    value = Hash()
+    value.enlarge()
+    for at in range(3000):
+        value.set(b"%d" % at, b"x")
+    value.expire(b"7", _wire.now_ms() + 100_000)
+    return value
+
+
+def large_set() -> Value:
+    value = Set()
+    value.enlarge()
+    for at in range(3000):
+        value.add(b"%d" % at)
+    return value
+
+
+def large_zset() -> Value:
+    value = ZSet()
+    value.enlarge()
+    for at in range(3000):
+        value.set(b"%d" % at, -0.0 if at == 5 else at % 100 / 3)
+    return value
+
+
+def large_list() -> Value:
+    value = List()
+    value.enlarge()
+    value.push([b"%d" % at for at in range(3000)], left=False)
+    return value
+
+
+def large_stream() -> Value:
+    value = Stream()
+    for at in range(1, 3000):
+        value.add((at, 0), [b"field", b"value"])
+    value.settle(lambda name: 1)
+    value.remove([(2999, 0)])
+    return value
+
+
+def rows_of(value: Value) -> tuple[object, list[Row], list[Row]]:
+    large = value.large
+    assert large is not None
+    return large.meta, large.rows.tab2list(), [] if large.order is None else large.order.tab2list()
+
+
+@pytest.mark.parametrize("make", [large_hash, large_set, large_zset, large_list, large_stream])
+def test_a_copy_has_the_same_rows_in_tables_of_its_own(make: Callable[[], Value]) -> None:
+    value = make()
+    copy, before = value.copy(), rows_of(value)
+    assert rows_of(copy) == before
+    assert len(copy) == len(value)
+    assert value.large is not None
+    assert copy.large is not None
+    copy.large.rows.check()
+    value.large.rows.delete_all_objects()
+    if value.large.order is not None:
+        value.large.order.delete_all_objects()
+    assert rows_of(copy) == before
+
+
+def test_a_copied_hash_keeps_the_deadlines_of_its_fields() -> None:
+    value = large_hash()
+    assert isinstance(value, Hash)
+    copy = value.copy()
+    assert copy.deadline(b"7") == value.deadline(b"7") is not None
+    assert copy.deadline(b"8") is None

@@ -21,7 +21,7 @@ from tsunami._core import Collection
 from tsunami._wire import OK
 from tsunami_server.arguments import SYNTAX, integer
 from tsunami_server.command import CommandError, Reply, command
-from tsunami_server.keyspace import text_of, walk
+from tsunami_server.keyspace import text_of
 from tsunami_server.session import Session
 from tsunami_server.values import KINDS, Hash, List, Set, Step, Value, ZSet, kind_of, opened
 from tsunami_server.values.hash import deadlines
@@ -35,8 +35,6 @@ BLOCK = 1 << 20
 BUSY = "BUSYKEY Target key name already exists."
 WRONG_PAYLOAD = "ERR DUMP payload version or checksum are wrong"
 BAD_DATA = "ERR Bad data format"
-# The tables that are in the order of their keys.
-ORDERED = ("list", "stream")
 
 
 # ---- value -> payload
@@ -81,8 +79,9 @@ def sections(data: bytes) -> Iterator[bytes]:
         at += size
 
 
-def loaded(block: bytes, type: str = "ordered_set") -> Table:
-    table = Table(type=type)  # type: ignore[arg-type]
+def loaded(block: bytes) -> Table:
+    """The rows of a section, in the order of their keys, so that a hash table is well filled with them (rows.py)."""
+    table = Table("ordered_set")
     _core.load_block(table, block)
     return table
 
@@ -124,7 +123,7 @@ def small_value(head: Row) -> Value | Row:
 
 
 def large_value(kind: object, meta: object, parts: list[bytes], now_ms: int) -> Value:
-    rows = loaded(parts[0], "ordered_set" if kind in ORDERED else "set")
+    rows = loaded(parts[0])
     if kind in MAKERS and isinstance(kind, str):
         value = MAKERS[kind](rows)
         for deadline, field in [] if kind != Hash.kind else loaded(parts[1]).tab2list():
@@ -136,15 +135,10 @@ def large_value(kind: object, meta: object, parts: list[bytes], now_ms: int) -> 
     return value
 
 
-def rows_of(table: Table) -> Iterator[Row]:
-    for some in walk(table):
-        yield from some
-
-
 def hash_of(rows: Table) -> Hash:
     value = Hash()
     value.enlarge()
-    for name, text in rows_of(rows):
+    for name, text in rows:
         value.set(text_of(name), text_of(text))
     return value
 
@@ -163,7 +157,7 @@ def set_deadline(value: Value, field: object, deadline: object, now_ms: int) -> 
 def set_of(rows: Table) -> Set:
     value = Set()
     value.enlarge()
-    for (member,) in rows_of(rows):
+    for (member,) in rows:
         value.add(text_of(member))
     return value
 
@@ -171,7 +165,7 @@ def set_of(rows: Table) -> Set:
 def zset_of(rows: Table) -> ZSet:
     value = ZSet()
     value.enlarge()
-    for member, score in rows_of(rows):
+    for member, score in rows:
         if type(score) is not float or score != score:
             raise CommandError(BAD_DATA)
         value.set(text_of(member), score)
@@ -181,7 +175,7 @@ def zset_of(rows: Table) -> ZSet:
 def list_of(rows: Table) -> List:
     value = List()
     value.enlarge()
-    value.push([text_of(element) for _, element in rows.irange()], left=False)
+    value.push([text_of(element) for _, element in rows], left=False)
     return value
 
 

@@ -19,8 +19,9 @@ from collections.abc import Iterator
 
 from tsunami import Row, Table, _core, _wire
 from tsunami._core import Collection
-from tsunami_server.keyspace import text_of, walk
+from tsunami_server.keyspace import text_of
 from tsunami_server.values import choice
+from tsunami_server.values.rows import copied, scattered
 from tsunami_server.values.value import Limit, Value
 
 
@@ -134,9 +135,8 @@ class Hash(Value):
             for field, value in self.small.items():
                 yield field, text_of(value)
         else:
-            for rows in walk(self.large.rows):
-                for row in rows:
-                    yield text_of(row[0]), text_of(row[1])
+            for row in scattered(self.large.rows):
+                yield text_of(row[0]), text_of(row[1])
 
     def scan(self, cursor: int, count: int) -> tuple[int, list[tuple[bytes, bytes]]]:
         """Some of the fields and where to go on; a small hash is given whole."""
@@ -190,14 +190,11 @@ class Hash(Value):
             other = Hash(None, dict(self.small))
             other._names = dict(self._names)
             return other
-        rows = Table(stripes=1)
-        for some in walk(self.large.rows):
-            rows.insert(some)
-        copied = Hash(Collection(self.kind, rows))
+        copy = Hash(Collection(self.kind, copied(self.large.rows)))
         for deadline, field in deadlines(self.large):
             if self.deadline(field) == deadline:
-                copied.expire(field, deadline)
-        return copied
+                copy.expire(field, deadline)
+        return copy
 
 
 def pairs(rows: list[Row]) -> list[tuple[bytes, bytes]]:

@@ -17,6 +17,7 @@ from itertools import islice
 from tsunami import Table
 from tsunami._core import Collection
 from tsunami_server.keyspace import text_of
+from tsunami_server.values.rows import copied
 from tsunami_server.values.value import Limit, Value
 
 STRIDE = 1 << 20
@@ -185,9 +186,7 @@ class List(Value):
     def copy(self) -> "List":
         if self.large is None:
             return List(None, list(self.small))
-        rows = Table("ordered_set")
-        rows.insert(self.large.rows.tab2list())
-        return List(Collection(self.kind, rows))
+        return List(Collection(self.kind, copied(self.large.rows)))
 
 
 def evenly(low: int | None, high: int | None, near: int, count: int) -> Iterable[int]:

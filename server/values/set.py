@@ -15,11 +15,10 @@ from collections.abc import Iterable, Iterator
 from tsunami import Table, _core
 from tsunami._core import Collection
 from tsunami_server.arguments import int64
-from tsunami_server.keyspace import text_of, walk
+from tsunami_server.keyspace import text_of
 from tsunami_server.values import choice
+from tsunami_server.values.rows import MANY, copied, scattered
 from tsunami_server.values.value import Limit, Value
-
-MANY = 1024  # members that are put into a table at once
 
 
 class Set(Value):
@@ -96,9 +95,8 @@ class Set(Value):
         if self.large is None:
             yield from self.small
         else:
-            for rows in walk(self.large.rows):
-                for row in rows:
-                    yield text_of(row[0])
+            for row in scattered(self.large.rows):
+                yield text_of(row[0])
 
     def scan(self, cursor: int, count: int) -> tuple[int, list[bytes]]:
         """Some of the members and where to go on; a small set is given whole."""
@@ -159,10 +157,7 @@ class Set(Value):
             other = Set(None, set(self.small))
             other._names = dict(self._names)
             return other
-        rows = Table(stripes=1)
-        for some in walk(self.large.rows):
-            rows.insert(some)
-        return Set(Collection(self.kind, rows))
+        return Set(Collection(self.kind, copied(self.large.rows)))
 
 
 def all_numbers(members: Iterable[bytes]) -> bool:

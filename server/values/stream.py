@@ -13,6 +13,7 @@ from typing import TypeAlias, cast
 from tsunami import END_OF_TABLE, Table
 from tsunami._core import Collection
 from tsunami_server.keyspace import text_of
+from tsunami_server.values.rows import copied
 from tsunami_server.values.value import STREAM, Limit, Value
 
 Id: TypeAlias = tuple[int, int]
@@ -164,13 +165,8 @@ class Stream(Value):
         return "stream"
 
     def copy(self) -> "Stream":
-        copied = Stream()
-        copied.reset(self.last, self.added, self.deleted)
-        if self.large is None:
-            copied.small = list(self.small)
-            return copied
-        rows = Table(type="ordered_set")
-        rows.insert(self.large.rows.tab2list())
-        copied.large = Collection(self.kind, rows)
-        copied._changed()
-        return copied
+        large = None if self.large is None else Collection(self.kind, copied(self.large.rows))
+        other = Stream(large)
+        other.small = list(self.small)
+        other.reset(self.last, self.added, self.deleted)
+        return other

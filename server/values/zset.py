@@ -26,7 +26,8 @@ from typing import TypeAlias
 from tsunami import Table, _core
 from tsunami._core import Collection
 from tsunami_server.command import CommandError
-from tsunami_server.keyspace import WRONG_TYPE, text_of, walk
+from tsunami_server.keyspace import WRONG_TYPE, text_of
+from tsunami_server.values.rows import copied, scattered
 from tsunami_server.values.value import Limit, Value
 
 Pair: TypeAlias = tuple[bytes, float]
@@ -187,9 +188,8 @@ class ZSet(Value):
         if self.large is None:
             yield from self.small.items()
         else:
-            for rows in walk(self.large.rows):
-                for row in rows:
-                    yield text_of(row[0]), row[1]  # type: ignore[misc]
+            for row in scattered(self.large.rows):
+                yield text_of(row[0]), row[1]  # type: ignore[misc]
 
     def scan(self, cursor: int, count: int) -> tuple[int, list[Pair]]:
         """Some of them and where to go on; a small one is given whole."""
@@ -232,11 +232,7 @@ class ZSet(Value):
             other = ZSet(None, dict(self.small))
             other._names = dict(self._names)
             return other
-        rows, order = Table(stripes=1), Table("ordered_set")
-        for some in walk(self.large.rows):
-            rows.insert(some)
-            order.insert([(sort_key(row[1], text_of(row[0])),) for row in some])  # type: ignore[arg-type]
-        return ZSet(Collection(self.kind, rows, order))
+        return ZSet(Collection(self.kind, copied(self.large.rows), copied(self.large.order)))
 
 
 # ---- sort keys
