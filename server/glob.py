@@ -11,26 +11,30 @@ length.
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from typing import TypeAlias
+
+Fold: TypeAlias = Callable[[bytes], bytes]  # what becomes of bytes before they are compared
 
 
 @lru_cache(maxsize=256)
 def compile_glob(pattern: bytes, ignore_case: bool = False) -> Callable[[bytes], bool]:
     """Make a function that tells whether a byte string matches the pattern as a whole."""
-    first, *rest = _parts(pattern)
+    fold: Fold = bytes.lower if ignore_case else bytes
+    first, *rest = _parts(pattern, fold)
     text = b"".join(first)
     if rest:
         *middle, last = rest
         text += b"".join(b"(?>.*?%s)" % b"".join(part) for part in middle if part) + b".*" + b"".join(last)
-    match = re.compile(text, re.DOTALL | (re.IGNORECASE if ignore_case else 0)).fullmatch
+    match = re.compile(text, re.DOTALL).fullmatch
     # Redis looks at no pattern once the string is used up: the empty string matches the empty pattern only.
-    return lambda string: match(string) is not None if string else not pattern
+    return lambda string: match(fold(string)) is not None if string else not pattern
 
 
 def is_everything(pattern: bytes) -> bool:
     return pattern == b"*"
 
 
-def _parts(pattern: bytes) -> Iterator[list[bytes]]:
+def _parts(pattern: bytes, fold: Fold) -> Iterator[list[bytes]]:
     """The pieces between the stars, each as a list of regular expressions for one byte."""
     part: list[bytes] = []
     at = 0
@@ -43,17 +47,17 @@ def _parts(pattern: bytes) -> Iterator[list[bytes]]:
         elif byte == b"?":
             part.append(b".")
         elif byte == b"[":
-            expression, at = _byte_class(pattern, at)
+            expression, at = _byte_class(pattern, at, fold)
             part.append(expression)
         else:
             if byte == b"\\" and at < len(pattern):
                 byte = pattern[at : at + 1]
                 at += 1
-            part.append(re.escape(byte))
+            part.append(re.escape(fold(byte)))
     yield part
 
 
-def _byte_class(pattern: bytes, at: int) -> tuple[bytes, int]:
+def _byte_class(pattern: bytes, at: int, fold: Fold) -> tuple[bytes, int]:
     """Read what stands behind a `[`; the expression for it, and where the pattern goes on."""
     negated = pattern[at : at + 1] == b"^"
     at += negated
@@ -61,23 +65,24 @@ def _byte_class(pattern: bytes, at: int) -> tuple[bytes, int]:
     while at < len(pattern):
         byte = pattern[at]
         if byte == ord("\\") and at + 1 < len(pattern):
-            members.add(pattern[at + 1])
+            members.update(fold(pattern[at + 1 : at + 2]))
             at += 2
         elif byte == ord("]"):
             at += 1
             break
         elif at + 2 < len(pattern) and pattern[at + 1] == ord("-"):
-            low, high = sorted((signed(byte), signed(pattern[at + 2])))
+            ends = sorted((pattern[at : at + 1], pattern[at + 2 : at + 3]), key=signed)
+            low, high = (signed(fold(end)) for end in ends)  # in this order: [a-B] is [B-a] and then empty
             members.update(value & 0xFF for value in range(low, high + 1))
             at += 3
         else:
-            members.add(byte)
+            members.update(fold(pattern[at : at + 1]))
             at += 1
     if not members:
         return (b"." if negated else b"(?!)"), at
     return b"[%s%s]" % (b"^" if negated else b"", b"".join(b"\\x%02x" % m for m in sorted(members))), at
 
 
-def signed(byte: int) -> int:
+def signed(byte: bytes) -> int:
     """A byte as C's char, by which Redis compares: what is above 127 stands below 0."""
-    return byte - 256 if byte > 127 else byte
+    return int.from_bytes(byte, signed=True)
