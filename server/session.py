@@ -333,6 +333,19 @@ class Session:
                 notifications.notify("n", "new", key, where)
         notifications.notify(kind, event, key, where)
 
+    def notify_taken(self, kind: str, event: str, key: bytes, emptied: bool) -> None:
+        """The key's value has lost some of its parts; `emptied`: it was the last of them, and the key has gone, too."""
+        self.notify(kind, event, key)
+        if emptied:
+            self.notify("g", "del", key)
+
+    def notify_stored(self, kind: str, event: str, key: bytes, size: int, erased: bool) -> None:
+        """A result of this size was put into the key; one of size 0 was not, but may have erased what was there."""
+        if size:
+            self.notify(kind, event, key)
+        elif erased:
+            self.notify("g", "del", key)
+
     @property
     def client_class(self) -> str:
         """Which output limits hold for it, and as what CLIENT LIST and CLIENT KILL know it."""

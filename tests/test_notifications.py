@@ -103,7 +103,23 @@ LISTS: list[Words] = [
     ("LMPOP", "1", "l", "LEFT"), ("LPOP", "l", "9"), ("RPUSH", "l", "a"), ("LTRIM", "l", "5", "6"),
     ("RPUSH", "l", "a"), ("LREM", "l", "0", "a"), ("LLEN", "l"),
 ]  # fmt: skip
-COMMANDS = {"strings": STRINGS, "keys": KEYS, "hashes": HASHES, "sets": SETS, "zsets": ZSETS, "lists": LISTS}
+RESULTS: list[Words] = [
+    ("RPUSH", "l", "2", "1"), ("SORT", "l", "STORE", "r"), ("SORT", "none", "STORE", "r"),
+    ("SORT", "none", "STORE", "r"),
+    ("SET", "a", "x"), ("BITOP", "NOT", "b", "a"), ("BITOP", "OR", "b", "none"), ("BITOP", "OR", "b", "none"),
+    ("SET", "b", "x"), ("SORT", "l", "STORE", "b"), ("SORT", "b", "STORE", "b"), ("SETBIT", "a", "1", "0"),
+    ("SETBIT", "a", "1", "0"), ("BITFIELD", "a", "SET", "u8", "0", "1"), ("BITFIELD", "n", "GET", "u8", "0"),
+]  # fmt: skip
+STREAMS: list[Words] = [
+    ("XADD", "s", "1-1", "f", "v"), ("XADD", "s", "2-1", "f", "v"), ("XADD", "s", "MAXLEN", "1", "3-1", "f", "v"),
+    ("XADD", "none", "NOMKSTREAM", "1-1", "f", "v"), ("XDEL", "s", "9-9"), ("XDEL", "s", "3-1"),
+    ("XADD", "s", "4-1", "f", "v"), ("XTRIM", "s", "MAXLEN", "5"), ("XTRIM", "s", "MAXLEN", "0"),
+    ("XSETID", "s", "9-9"), ("DEL", "s"),
+]  # fmt: skip
+COMMANDS = {
+    "strings": STRINGS, "keys": KEYS, "hashes": HASHES, "sets": SETS, "zsets": ZSETS, "lists": LISTS,
+    "results": RESULTS, "streams": STREAMS,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("classes", ["KEA", "Kg", "E$", "KEAn", "KEAnm", "Em", "Kn"])

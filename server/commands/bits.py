@@ -177,10 +177,7 @@ def bitop(session: Session, args: list[bytes]) -> Reply:
             step.put(target, result)
         elif there:
             step.erase(target)
-    if result:
-        session.notify("$", "set", target)
-    elif there:
-        session.notify("g", "del", target)
+    session.notify_stored("$", "set", target, len(result), there)
     return len(result)
 
 

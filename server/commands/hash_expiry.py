@@ -56,9 +56,7 @@ def expire_fields(session: Session, args: list[bytes], name: str, unit: int, rel
     if DONE in told:
         session.notify("h", "hexpire", key)
     if DELETED in told:
-        session.notify("h", "hdel", key)
-        if emptied:
-            session.notify("g", "del", key)
+        session.notify_taken("h", "hdel", key, emptied)
     return told
 
 

@@ -89,9 +89,7 @@ def hdel(session: Session, args: list[bytes]) -> Reply:
         gone = sum([value.remove(field) for field in fields])
         emptied = value.vanishes
     if gone:
-        session.notify("h", "hdel", key)
-        if emptied:
-            session.notify("g", "del", key)
+        session.notify_taken("h", "hdel", key, emptied)
     return gone
 
 

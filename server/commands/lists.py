@@ -137,9 +137,7 @@ def ltrim(session: Session, args: list[bytes]) -> Reply:
         first, last = span_of(start, stop, len(found))
         found.remove_span(max(first, last), len(found))
         found.remove_span(0, min(first, len(found)))
-    session.notify("l", "ltrim", key)
-    if not len(found):
-        session.notify("g", "del", key)
+    session.notify_taken("l", "ltrim", key, found.vanishes)
     return OK
 
 
@@ -182,9 +180,7 @@ def lrem(session: Session, args: list[bytes]) -> Reply:
         ranks = sorted(islice(ranks_of(found, element, reverse=count < 0), min(abs(count), len(found)) or None))
         found.remove(ranks)
     if ranks:
-        session.notify("l", "lrem", key)
-        if not len(found):
-            session.notify("g", "del", key)
+        session.notify_taken("l", "lrem", key, found.vanishes)
     return len(ranks)
 
 

@@ -30,13 +30,6 @@ def found_there(session: Session, step: Step, key: bytes, cls: type[V]) -> V | N
     return step.value(key, cls)
 
 
-def took(session: Session, kind: str, event: str, key: bytes, value: Value) -> None:
-    """Tell that something was taken from a key, and whether it has gone by that."""
-    session.notify(kind, event, key)
-    if not len(value):
-        session.notify("g", "del", key)
-
-
 def take(
     session: Session, key: bytes, cls: type[V], taking: Callable[[V], list[T]], kind: str, event: str
 ) -> list[T] | None:
@@ -47,7 +40,7 @@ def take(
             return None
         taken = taking(value)
     if taken:
-        took(session, kind, event, key, value)
+        session.notify_taken(kind, event, key, value.vanishes)
     return taken
 
 
@@ -194,7 +187,7 @@ def move_element(session: Session, source: bytes, target: bytes, from_left: bool
         [element] = here.pop(1, from_left)
         there.push([element], to_left)
     session.notify("l", "lpush" if to_left else "rpush", target)
-    took(session, "l", "lpop" if from_left else "rpop", source, here)
+    session.notify_taken("l", "lpop" if from_left else "rpop", source, here.vanishes)
     return element
 
 

@@ -49,14 +49,8 @@ def srem(session: Session, args: list[bytes]) -> Reply:
         gone = sum([value.remove(member) for member in members])
         emptied = value.vanishes
     if gone:
-        told_removed(session, "srem", key, emptied)
+        session.notify_taken("s", "srem", key, emptied)
     return gone
-
-
-def told_removed(session: Session, event: str, key: bytes, emptied: bool) -> None:
-    session.notify("s", event, key)
-    if emptied:
-        session.notify("g", "del", key)
 
 
 @command(
@@ -116,7 +110,7 @@ def smove(session: Session, args: list[bytes]) -> Reply:
         there = step.change(target, Set) if there is None else there
         added = there.add(member)
         emptied = here.vanishes
-    told_removed(session, "srem", source, emptied)
+    session.notify_taken("s", "srem", source, emptied)
     if added:
         session.notify("s", "sadd", target)
     return 1
@@ -177,7 +171,7 @@ def spop(session: Session, args: list[bytes]) -> Reply:
             emptied = False
             for member in taken:
                 value.remove(member)
-    told_removed(session, "spop", key, emptied)
+    session.notify_taken("s", "spop", key, emptied)
     return set(taken) if options else taken[0]
 
 
@@ -227,15 +221,8 @@ def stored(session: Session, args: list[bytes], operation: Operation, event: str
     with Step(session, *args) as step:
         sets = [step.value(key, Set) for key in keys]
         result = Set.of(operation(sets), session.setting)
-        size, before = len(result), step.exists(target)
-        if size:
-            step.place(target, result)
-        elif before:
-            step.forget(target)
-    if size:
-        session.notify("s", event, target)
-    elif before:
-        session.notify("g", "del", target)
+        size, erased = len(result), step.replace(target, result)
+    session.notify_stored("s", event, target, size, erased)
     return size
 
 

@@ -190,17 +190,9 @@ def sort_elements(session: Session, name: bytes, args: list[bytes]) -> Reply:
         )
         if target is None:
             return found
-        existed = step.exists(target)
-        if found:
-            stored = List()
-            stored.push([text or b"" for text in found], left=False)
-            step.place(target, stored)
-        elif existed:
-            step.forget(target)
-    if found:
-        session.notify("l", "sortstore", target)
-    elif existed:
-        session.notify("g", "del", target)
+        result = List(None, [text or b"" for text in found])
+        erased = step.replace(target, result)
+    session.notify_stored("l", "sortstore", target, len(found), erased)
     return len(found)
 
 

@@ -38,12 +38,6 @@ def flat(pairs: list[Pair]) -> list[object]:
     return [part for pair in pairs for part in pair]
 
 
-def gone_after(session: Session, key: bytes, left: int) -> None:
-    """Tell that a key has gone because nothing is left in it."""
-    if not left:
-        session.notify("g", "del", key)
-
-
 # ---- ranges
 
 
@@ -268,29 +262,9 @@ def zrangestore(session: Session, args: list[bytes]) -> Reply:
     with Step(session, target, source) as step:
         zset = step.value(source, ZSet)
         made = ZSet(None, {} if zset is None else dict(query.found(zset)))
-        store = Store(step, target, made)
-    return store.tell(session, "zrangestore")
-
-
-class Store:
-    """A result that takes the place of whatever its key holds; an empty one erases it."""
-
-    def __init__(self, step: Step, key: bytes, made: ZSet) -> None:
-        self.key = key
-        self.size = len(made)
-        self.erased = not made and step.exists(key)
-        if made:
-            step.place(key, made)
-        elif self.erased:
-            step.forget(key)
-
-    def tell(self, session: Session, event: str) -> int:
-        """The size, after those who listen were told."""
-        if self.size:
-            session.notify("z", event, self.key)
-        elif self.erased:
-            session.notify("g", "del", self.key)
-        return self.size
+        size, erased = len(made), step.replace(target, made)
+    session.notify_stored("z", "zrangestore", target, size, erased)
+    return size
 
 
 def count_range(session: Session, key: bytes, range_: Range) -> int:
@@ -325,8 +299,7 @@ def remove_range(session: Session, key: bytes, range_: Range, event: str) -> int
             return 0
         removed = zset.remove_span(*range_.span(zset, False))
     if removed:
-        session.notify("z", event, key)
-        gone_after(session, key, len(zset))
+        session.notify_taken("z", event, key, zset.vanishes)
     return removed
 
 
@@ -452,8 +425,7 @@ def zrem(session: Session, args: list[bytes]) -> Reply:
             return 0
         removed = sum([zset.remove(member) for member in members])
     if removed:
-        session.notify("z", "zrem", key)
-        gone_after(session, key, len(zset))
+        session.notify_taken("z", "zrem", key, zset.vanishes)
     return removed
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from tsunami_server.arguments import SYNTAX, double, integer, positive
 from tsunami_server.command import CommandError, Reply, command
-from tsunami_server.commands.zsets import Store, told
+from tsunami_server.commands.zsets import told
 from tsunami_server.session import Session
 from tsunami_server.values import Set, Step, ZSet, kind_of
 from tsunami_server.values.zset import Pair
@@ -188,8 +188,10 @@ def store(session: Session, args: list[bytes], rule: Rule, name: str, options: f
     target, *words = args
     question = Question(words, name)
     with Step(session, target, *question.keys) as step:
-        stored = Store(step, target, combine(step, question, rule, options))
-    return stored.tell(session, name)
+        made = combine(step, question, rule, options)
+        size, erased = len(made), step.replace(target, made)
+    session.notify_stored("z", name, target, size, erased)
+    return size
 
 
 OPTIONS = "[WEIGHTS weight:integer ...] [AGGREGATE aggregate=(SUM | MIN | MAX)]"

@@ -88,6 +88,16 @@ class Step(View):
         value.dirty = True
         self._opened[id(table), key] = (value, table, key, deadline, None)
 
+    def replace(self, key: bytes, value: Value) -> bool:
+        """Put a result in the place of whatever the key holds; an empty one erases it. Was it erased?"""
+        if not value.vanishes:
+            self.place(key, value)
+            return False
+        erased = self.exists(key)
+        if erased:
+            self.forget(key)
+        return erased
+
     def forget(self, key: bytes, table: Table | None = None) -> None:
         """Erase the key, whatever was opened or placed there."""
         self._opened.pop((id(self.table if table is None else table), key), None)
