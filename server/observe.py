@@ -22,7 +22,6 @@ from tsunami_server.command import Command
 Spread: TypeAlias = Counter[int]
 
 BITS: Final = 5  # as SPREAD_BITS in conn.pxi
-LAST: Final = (36 << BITS) - 1
 LINE: Final = 1024  # ns: the first of the times that LATENCY HISTOGRAM counts up to
 REDACTED: Final = b"(redacted)"
 

@@ -449,10 +449,6 @@ class Selector:
             return channel in self.channels
         return any(matches(channel) for matches in self.channels.values())
 
-    def covers_channels(self, other: "Selector") -> bool:
-        """Whatever channels the other allows this one allows as well, by the same patterns."""
-        return self.all_channels or (not other.all_channels and other.channels.keys() <= self.channels.keys())
-
 
 WORDS: Final[dict[bytes, Callable[[Selector], None]]] = {
     b"allcommands": Selector.allow_all_commands,

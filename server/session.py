@@ -211,7 +211,6 @@ class Session:
         self._holder: tsunami.Session | None = None
         self.identity = b""  # what ETS.HELLO said, in Erlang's external term format
         self.spell_transfer: Transfer = plain_transfer
-        self._closed = app.shared.event()
         app.shared.sessions[conn.id] = self
         conn.inner, conn.after = self.perform, self._after_exec
         self.rights_changed()
@@ -600,7 +599,6 @@ class Session:
         self.discard()
         self.conn.inner = self.conn.after = None
         self.app.shared.sessions.pop(self.conn.id, None)
-        self._closed.set()
 
     def stop_listening(self) -> None:
         """No messages and no news of keys any more."""
@@ -646,9 +644,6 @@ class Session:
             log.warning(ATTACK, self.peer)
         self.app.close_client(self)
         return NO_REPLY
-
-    async def wait_closed(self) -> None:
-        await self._closed.wait()
 
     async def _execute_later(self, command: Command, argv: list[bytes]) -> Reply:
         shared = self.app.shared

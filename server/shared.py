@@ -180,10 +180,6 @@ class Shared:
     # -- time, which only this file and the app may wait for
 
     @staticmethod
-    def event() -> asyncio.Event:
-        return asyncio.Event()
-
-    @staticmethod
     async def sleep(seconds: float) -> None:
         await asyncio.sleep(seconds)
 

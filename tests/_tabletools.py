@@ -4,7 +4,6 @@ Not fixtures (those belong to a conftest) and not the semantics (those are model
 """
 
 import contextlib
-import os
 import struct
 import threading
 import time
@@ -23,9 +22,7 @@ BAGS = ("bag", "duplicate_bag")
 TYPES = (*SETS, *BAGS)
 every_type = pytest.mark.parametrize("kind", TYPES)
 every_hashed = pytest.mark.parametrize("kind", HASHED)
-every_set = pytest.mark.parametrize("kind", SETS)
 every_bag = pytest.mark.parametrize("kind", BAGS)
-STRESS = float(os.environ.get("TSUNAMI_STRESS", "1"))  # scales the concurrent tests
 
 
 @contextlib.contextmanager
@@ -70,17 +67,6 @@ def slots(table: tsunami.Table) -> list[Any]:
 def alike(a: list[Any], b: list[Any]) -> bool:
     """The same rows, in whatever order."""
     return sorted(map(repr, map(shown, a))) == sorted(map(repr, map(shown, b)))
-
-
-def per_call(calls: int, function: Callable[[], object]) -> float:
-    """Seconds of CPU that a call takes in the best of three rounds (the machine may be busy with other things)."""
-    best = float("inf")
-    for _ in range(3):
-        start = time.thread_time()
-        for _ in range(calls):
-            function()
-        best = min(best, time.thread_time() - start)
-    return best / calls
 
 
 class Crew:

@@ -739,7 +739,7 @@ def test_commit_moves_money_and_neither_makes_nor_loses_any() -> None:
     def audit() -> None:
         """A sum that commit itself confirms, all accounts at one moment, is always the same."""
         confirmed = 0
-        while not crew.stop.is_set():
+        while not (confirmed and crew.stop.is_set()):  # once at the latest when nobody moves any more
             seen = [balance(*account) for account in accounts]
             checks = [(banks[bank], number, row, None) for (bank, number), (row, _) in zip(accounts, seen, strict=True)]
             if _core.commit(checks, [], []):

@@ -375,10 +375,6 @@ calls = st.lists(call, min_size=1, max_size=40)
 # ---- comparing
 
 
-def left_ms(reply: Reply) -> int | None:
-    return reply[1] if reply[0] == ":" else None
-
-
 def in_order(reply: Reply) -> Any:
     """Words at every depth sorted: flags are sets."""
     mark, value = reply

@@ -349,6 +349,21 @@ def test_start_says_what_is_wrong(run: Runner) -> None:
     run(main())
 
 
+def test_wait_stopped_returns_when_a_client_has_stopped_the_server(run: Runner) -> None:
+    async def main() -> None:
+        server = await tsunami_server.start(port=0)
+        waiting = asyncio.ensure_future(server.wait_stopped())
+        _, writer = await asyncio.open_connection(*server.address)
+        writer.write(request("PING"))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        writer.write(request("SHUTDOWN", "NOSAVE"))
+        await asyncio.wait_for(waiting, 5)
+        writer.close()
+
+    run(main())
+
+
 def test_stop_ends_connections_and_answers_what_is_under_way(run: Runner) -> None:
     async def main() -> None:
         server = await tsunami_server.start(port=0)

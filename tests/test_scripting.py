@@ -146,9 +146,6 @@ def test_nobody_of_the_program_comes_between_two_calls_of_a_script(server: Any, 
 # ---- the conversation
 
 
-SELECTS = "redis.setresp(3) redis.call('select', 5) return redis.call('set', 'a', 'b')"
-
-
 def test_the_callers_database_and_protocol_are_what_they_were(server: Any, client: Client) -> None:
     with Client(server.port, 3) as mine:
         assert mine("EVAL", "redis.setresp(3) redis.call('select', 5) return redis.call('set','a','b')", 0) == (
