@@ -180,6 +180,10 @@ cdef int table_seek(table_t* t, const probe_t* start, int dir, row_sink_t sink, 
 cdef int ordered_nth(table_t* t, int64_t k, row_sink_t sink, void* ctx) noexcept nogil
 cdef int ordered_slice(table_t* t, int64_t k, size_t n, int dir, row_sink_t sink, void* ctx) noexcept nogil
 cdef int ordered_rank(table_t* t, const probe_t* p, size_t* rank) noexcept nogil
+# The row under the first key goes, this row comes.
+cdef int ordered_move(table_t* t, const probe_t* from_key, const uint64_t* row) noexcept nogil
+# Start loading what a search for each of these keys will read: up to 16 of them.
+cdef void ordered_ahead(table_t* t, const probe_t* keys, size_t n) noexcept nogil
 cdef size_t table_len(table_t* t) noexcept nogil
 cdef size_t table_keypos(table_t* t) noexcept nogil                              # 0-based
 cdef bint table_is_bag(table_t* t) noexcept nogil                                # bag or duplicate_bag

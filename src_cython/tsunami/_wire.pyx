@@ -14,11 +14,11 @@ include "resp.pxi"         # requests out of bytes, replies into bytes
 include "channels.pxi"     # who listens to which channel
 include "interest.pxi"     # keys whose changes somebody wants to hear of
 include "hot.pxi"          # what hot commands are run with, how they are found, rows as replies
+include "ahead.pxi"        # loading what pipelined requests will read
 include "hot_keys.pxi"     # strings, counters, deadlines
 include "hot_values.pxi"   # hashes, sets, sorted sets, lists
 include "hot_tables.pxi"   # ETS.*
 include "hot_call.pxi"     # ETS.CALL
-include "ahead.pxi"        # loading what pipelined requests will read
 include "conn.pxi"         # one connection: bytes in, bytes out; what all share
 include "hot_messages.pxi"  # PUBLISH
 include "dataplane.pxi"    # sockets -> connections, inside asyncio's select()

@@ -302,6 +302,7 @@ cdef inline void conn_runs(conn_t* c, run_t* r, input_t* q, out_t* o) noexcept n
     r.resp = c.resp
     r.multi = &c.multi
     r.inside = 0
+    r.ahead = NULL
     r.named = NULL
 
 cdef inline void scratch_trim(buf_t* b) noexcept nogil:

@@ -22,7 +22,8 @@ from tsunami._core cimport (
     C_HASH, C_LIST, C_SET, C_ZSET,
     K_EXT, K_OBJECT,
     add_float, atom_intern, body_count, body_empty, body_splice, buf_reserve, collection_t,
-    ordered_nth, ordered_rank, ordered_slice, piece_of_body, piece_t, table_collection, table_seek,
+    ordered_ahead, ordered_move, ordered_nth, ordered_rank, ordered_slice, piece_of_body, piece_t, table_collection,
+    table_seek,
     atom_text, buf_append, buf_free, buf_init, buf_t, call_close, call_open, call_rest, call_run, call_t, cell_t,
     clock_ms, gate_drop, gate_enter, gate_table,
     kind_t, memory_used, probe_binary, probe_int, probe_t,
@@ -144,6 +145,7 @@ cdef struct run_t:
     int resp
     multi_t* multi              # of the connection; NULL: no transaction can begin here
     uint64_t inside             # commands that the last one carried out inside of itself
+    const char* ahead           # requests before this place have been looked at: see ahead.pxi
     bint odd                    # a sink met what it cannot spell
     size_t count                # rows a sink has seen
     uint64_t deadline           # what sink_deadline found

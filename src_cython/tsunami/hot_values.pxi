@@ -20,6 +20,9 @@
 cdef extern from "<stdlib.h>" nogil:
     double strtod(const char* text, char** end) noexcept
 
+cdef extern from * nogil:
+    uint64_t __builtin_bswap64(uint64_t v) noexcept
+
 cdef enum:
     SMALL = 0
     LARGE = 1
@@ -27,6 +30,8 @@ cdef enum:
     SLICE_MAX = 1024
     PIECES_NEAR = 16
     SCORE_BYTES = 8
+    SCORE_DIGITS = 15
+    NEAR_MEMBER = 64            # bytes of a member that is worth looking ahead for
 
 cdef int64_t LIST_STRIDE = 1 << 20      # between two positions of a large list
 
@@ -57,6 +62,15 @@ cdef struct value_t:
     bint found
     buf_t a                     # small values on their way
     buf_t b
+
+
+cdef struct near_t:
+    # Sort keys whose places in the order will be looked for, see zset_ahead.
+    size_t n
+    double score
+    bint found
+    probe_t[AHEAD] probes
+    char[AHEAD][SCORE_BYTES + NEAR_MEMBER] keys
 
 
 # ---- reading values
@@ -195,6 +209,13 @@ cdef inline void value_part(value_t* v, size_t i) noexcept nogil:
     v.len = arg_len(v.r, i)
 
 
+cdef void large_ahead(run_t* r, collection_t* large) noexcept nogil:
+    """Start loading the rows of the fields or members that the request at hand and the next ones of its kind name."""
+    cdef ahead_t[AHEAD] words
+    cdef probe_t[AHEAD] probes
+    ahead_parts(r, large.rows, 2, words, probes)
+
+
 # ---- changing small values
 
 cdef int piece_of_part(piece_t* piece, const char* p, size_t n) noexcept nogil:
@@ -276,6 +297,7 @@ cdef void sink_hget(void* ctx, const uint64_t* row) noexcept nogil:
     elif form == OTHER or probe_binary(&field, v.part, v.len) != ST_OK:
         v.r.odd = True
     else:
+        large_ahead(v.r, s.large)
         table_get(s.large.rows, &field, sink_part, v)
 
 cdef int hot_hget(run_t* r) noexcept nogil:
@@ -348,6 +370,7 @@ cdef void sink_has(void* ctx, const uint64_t* row) noexcept nogil:
     elif form == OTHER or probe_binary(&part, v.part, v.len) != ST_OK:
         v.r.odd = True
     else:
+        large_ahead(v.r, s.large)
         v.count = table_member(s.large.rows, &part) == ST_OK
 
 cdef int value_has(run_t* r, int kind) noexcept nogil:
@@ -425,6 +448,7 @@ cdef int edit_hset(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadlin
         if st == LARGE:
             if s.large.order != NULL:
                 return ST_STOP          # fields that expire: Python keeps account of them
+            large_ahead(r, s.large)
             for i in range(2, argc(r), 2):
                 v.from_arg = i
                 value_part(v, i)
@@ -581,6 +605,7 @@ cdef int edit_sadd(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadlin
         if st == OTHER:
             return ST_STOP
         if st == LARGE:
+            large_ahead(r, s.large)
             for i in range(2, argc(r)):
                 value_part(v, i)
                 st = probe_binary(&member, v.part, v.len)
@@ -872,11 +897,27 @@ cdef int hot_rpop(run_t* r) noexcept nogil:
 
 # ---- sorted sets
 
+cdef inline bint read_digits(const char* p, size_t n, double* score) noexcept nogil:
+    """A number of so few digits and nothing else that a double is exactly it; not -0, which is one, too."""
+    cdef bint negative = n > 0 and p[0] == c'-'
+    cdef int64_t whole = 0
+    cdef size_t i = 1 if negative else 0
+    if not i < n <= SCORE_DIGITS:
+        return False
+    for i in range(i, n):
+        if not c'0' <= p[i] <= c'9':
+            return False
+        whole = whole * 10 + (p[i] - c'0')
+    score[0] = <double>(-whole if negative else whole)
+    return whole != 0 or not negative
+
 cdef bint read_score(const char* p, size_t n, double* score) noexcept nogil:
     """A number in plain decimal notation; whatever else Redis takes for one is Python's to read."""
     cdef char text[48]
     cdef char* end = NULL
     cdef size_t i
+    if read_digits(p, n, score):
+        return True
     if not 0 < n < sizeof(text):
         return False
     for i in range(n):
@@ -890,20 +931,17 @@ cdef bint read_score(const char* p, size_t n, double* score) noexcept nogil:
 cdef inline void score_key(double score, char* key) noexcept nogil:
     """Eight bytes that order as the numbers do."""
     cdef uint64_t bits = 0
-    cdef int i
     if score == 0:
         score = 0               # also of -0.0
     memcpy(&bits, &score, 8)
-    bits = ~bits if bits >> 63 else bits | <uint64_t>1 << 63
-    for i in range(8):
-        key[i] = <char>(bits >> (56 - 8 * i))
+    bits = __builtin_bswap64(~bits if bits >> 63 else bits | <uint64_t>1 << 63)
+    memcpy(key, &bits, 8)
 
 cdef inline double key_score(const char* key) noexcept nogil:
     cdef uint64_t bits = 0
     cdef double score = 0
-    cdef int i
-    for i in range(8):
-        bits = bits << 8 | <uint8_t>key[i]
+    memcpy(&bits, key, 8)
+    bits = __builtin_bswap64(bits)
     bits = bits & ~(<uint64_t>1 << 63) if bits >> 63 else ~bits
     memcpy(&score, &bits, 8)
     return score
@@ -979,9 +1017,48 @@ cdef void sink_zscore(void* ctx, const uint64_t* row) noexcept nogil:
     if form == OTHER or probe_binary(&member, v.part, v.len) != ST_OK:
         v.r.odd = True
         return
+    zset_ahead(v.r, s.large, 2, v.flag)
     table_get(s.large.rows, &member, sink_member_score, v)
     if v.found and v.flag and not order_rank(v, s.large.order):
         v.r.odd = True
+
+cdef void sink_score_of(void* ctx, const uint64_t* row) noexcept nogil:
+    cdef near_t* at = <near_t*>ctx
+    at.found = number_cell(row_cell(row, 1), <const char*>row, &at.score)
+
+cdef void near_key(near_t* at, double score, const ahead_t* words, size_t i) noexcept nogil:
+    """One sort key more, of the word i with this score."""
+    cdef char* key = at.keys[at.n]
+    score_key(score, key)
+    memcpy(key + SCORE_BYTES, words.p[i], words.n[i])
+    at.n += probe_binary(&at.probes[at.n], key, SCORE_BYTES + words.n[i]) == ST_OK
+
+cdef void zset_ahead(run_t* r, collection_t* large, size_t at, bint ordered) noexcept nogil:
+    """Start loading what the request at hand and the next ones of its kind will read of a large sorted set: the rows of
+    the members, each the word `at` of its request; if `ordered`, what leads to their places in the order, too, and to
+    those which they will have by the scores that stand before them (at 3: ZADD)."""
+    cdef ahead_t[AHEAD] words
+    cdef probe_t[AHEAD] probes
+    cdef near_t near
+    cdef double score = 0
+    cdef size_t n = ahead_parts(r, large.rows, at, words, probes)
+    cdef size_t i
+    if not ordered:
+        return
+    near.n = 0
+    for i in range(n):
+        if words[i].n[at] > NEAR_MEMBER:
+            continue
+        near.found = False
+        table_get(large.rows, &probes[i], sink_score_of, &near)
+        if near.found:
+            near_key(&near, near.score, &words[i], at)
+        if at == 3 and read_score(words[i].p[2], words[i].n[2], &score):
+            near_key(&near, score, &words[i], at)
+        if near.n + 2 > AHEAD:
+            ordered_ahead(large.order, near.probes, near.n)
+            near.n = 0
+    ordered_ahead(large.order, near.probes, near.n)
 
 cdef bint order_rank(value_t* v, table_t* order) noexcept nogil:
     """Position of v.part with v.old_score, in v.count."""
@@ -1040,8 +1117,12 @@ cdef void sink_order(void* ctx, const uint64_t* row) noexcept nogil:
     cdef char scratch[8]
     cdef size_t n = 0
     cdef const char* p = term_bytes(row_cell(row, 0), <const char*>row, scratch, &n)
-    cdef double score = key_score(p)
-    if v.flag and score == 0:
+    cdef double score
+    if not v.flag:
+        out_bulk(v.r.out, p + SCORE_BYTES, n - SCORE_BYTES)
+        return
+    score = key_score(p)
+    if score == 0:
         v.r.odd = True          # 0 or -0: only the rows know
     out_entry(v, p + SCORE_BYTES, n - SCORE_BYTES, score)
 
@@ -1127,24 +1208,29 @@ cdef int edit_score(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadli
 cdef int order_move(value_t* v, table_t* order) noexcept nogil:
     """The sort key of v.part: from v.old_score, if it was found, to v.score."""
     cdef probe_t key
-    cdef size_t at = 0
+    cdef char* text
+    cdef size_t at = 0, n = SCORE_BYTES + v.len
     cdef int st
     v.a.len = 0
-    if buf_reserve(&v.a, SCORE_BYTES + v.len) != ST_OK:
+    if buf_reserve(&v.a, 2 * n) != ST_OK:
         return ST_NO_MEMORY
-    memcpy(v.a.data + SCORE_BYTES, v.part, v.len)
-    if v.found:
-        score_key(v.old_score, v.a.data)
-        if probe_binary(&key, v.a.data, SCORE_BYTES + v.len) == ST_OK:
-            table_erase(order, &key, NULL, NULL)
-    score_key(v.score, v.a.data)
+    text = v.a.data + n
+    score_key(v.score, text)
+    memcpy(text + SCORE_BYTES, v.part, v.len)
     v.b.len = 0
     st = row_begin(&v.b, 1, &at)
     if st == ST_OK:
-        st = row_add_binary(&v.b, at, 0, v.a.data, SCORE_BYTES + v.len, False)
+        st = row_add_binary(&v.b, at, 0, text, n, False)
     if st == ST_OK:
         st = row_end(&v.b, at)
-    return table_put(order, <const uint64_t*>(v.b.data + at), 0) if st == ST_OK else st
+    if st != ST_OK:
+        return st
+    if not v.found:
+        return table_put(order, <const uint64_t*>(v.b.data + at), 0)
+    score_key(v.old_score, v.a.data)
+    memcpy(v.a.data + SCORE_BYTES, v.part, v.len)
+    st = probe_binary(&key, v.a.data, n)
+    return ordered_move(order, &key, <const uint64_t*>(v.b.data + at)) if st == ST_OK else st
 
 cdef int zadd_large(value_t* v, collection_t* large) noexcept nogil:
     cdef probe_t member
@@ -1215,6 +1301,8 @@ cdef int edit_zadd(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadlin
     for i in range(2, argc(r), 2):
         if form == SMALL and arg_len(r, i + 1) > r.plane.small.zset_value:
             return ST_STOP
+    if form == LARGE:
+        zset_ahead(r, s.large, 3, True)
     for i in range(2, argc(r), 2):
         read_score(arg(r, i), arg_len(r, i), &v.score)
         value_part(v, i + 1)

@@ -548,6 +548,13 @@ cdef inline void out_head(out_t* o, char mark, int64_t n) noexcept nogil:
         p[3] = c'\n'
         o.len += 4
         return
+    if 10 <= n < 100:
+        p[1] = <char>(c'0' + n // 10)
+        p[2] = <char>(c'0' + n % 10)
+        p[3] = c'\r'
+        p[4] = c'\n'
+        o.len += 5
+        return
     n = <int64_t>spell_int64(n, p + 1)
     p[n + 1] = c'\r'
     p[n + 2] = c'\n'

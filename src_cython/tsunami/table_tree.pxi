@@ -211,6 +211,24 @@ cdef int ordered_get_many(
     ts_lock_release(&s.lock)
     return st
 
+cdef void ordered_ahead(table_t* t, const probe_t* keys, size_t n) noexcept nogil:
+    """Start loading what a search for each of these keys, up to SIDE_BY_SIDE, will read; they need not be there."""
+    cdef stripe_t* s = ordered_stripe(t)
+    cdef formed_t[SIDE_BY_SIDE] formed
+    cdef form_t[SIDE_BY_SIDE] forms
+    cdef uint32_t[SIDE_BY_SIDE] nodes
+    cdef size_t i, m = 0
+    for i in range(n):
+        if form_open(&formed[i], keys[i].cell, keys[i].base) == ST_OK:
+            forms[m] = formed[i].form
+            m += 1
+    ts_lock_acquire(&s.lock)
+    if s.grove != NULL:
+        tree_find_many(&s.grove.tree, forms, m, nodes)
+    ts_lock_release(&s.lock)
+    for i in range(n):
+        form_close(&formed[i])
+
 cdef void sink_nothing(void* ctx, const uint64_t* row) noexcept nogil:
     pass
 
@@ -284,6 +302,42 @@ cdef int ordered_take(table_t* t, const probe_t* p, row_sink_t sink, void* ctx) 
                 grove_wither(s)
                 st = ST_OK
         ts_lock_release(&s.lock)
+    form_close(&key)
+    return st
+
+cdef int grove_move(
+    table_t* t, stripe_t* s, const form_t* from_form, const form_t* form, const uint64_t* term
+) noexcept nogil:
+    """ordered_move with the lock held. All or nothing."""
+    cdef uint64_t* old
+    cdef uint64_t* row
+    cdef int st = ordered_reserve(t, s, 1)
+    if st != ST_OK:
+        return st
+    old = tree_take(&s.grove.tree, from_form)
+    if old == NULL:
+        return grove_store(t, s, grove_find(s, form), form, term)
+    row = row_renew(t, s, old, term, 0)
+    counter_bump(&s.rows, <uint64_t>-1)
+    if row != NULL:
+        return grove_put(t, s, form, row)                       # cannot fail: there is room
+    grove_put(t, s, from_form, old)
+    return ST_NO_MEMORY
+
+cdef int ordered_move(table_t* t, const probe_t* from_key, const uint64_t* row) noexcept nogil:
+    """The row with the key `from_key` goes, if there is one, and this row comes: in one step, and in the same memory if
+    it has that size."""
+    cdef stripe_t* s = ordered_stripe(t)
+    cdef formed_t gone
+    cdef formed_t key
+    cdef int st = form_open(&gone, from_key.cell, from_key.base)
+    cdef int st_key = form_open(&key, row[1 + t.keypos], <const char*>row)
+    st = st if st != ST_OK else st_key
+    if st == ST_OK:
+        ts_lock_acquire(&s.lock)
+        st = grove_move(t, s, &gone.form, &key.form, row) if ts_likely(s.alive) else ST_GONE
+        ts_lock_release(&s.lock)
+    form_close(&gone)
     form_close(&key)
     return st
 

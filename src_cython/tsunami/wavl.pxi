@@ -109,34 +109,68 @@ cdef uint32_t tree_find(const tree_t* t, const form_t* key) noexcept nogil:
     return node
 
 
+cdef enum asking_t:
+    ASKS_PIECE = 0
+    ASKS_PLACE = 1                          # the row's pointer is on its way
+    ASKS_ROW = 2                            # the row is
+
+
+cdef inline void row_prefetch(const uint64_t* row) noexcept nogil:
+    """The beginning of a row, with its key; it may stand across the end of a cache line."""
+    ts_prefetch(row)
+    ts_prefetch(row + 4)
+
+
+cdef inline int look_ahead(const tree_t* t, look_t* k, uint32_t node, uint8_t* asking) noexcept nogil:
+    """look_at in steps, none of which waits for memory: UNDECIDED as long as there is one more."""
+    cdef int dir
+    if ts_likely(asking[0] == ASKS_PIECE):
+        dir = look_piece(t, k, node)
+        if ts_unlikely(dir == UNDECIDED):
+            ts_prefetch(row_at(t.arena, node))
+            asking[0] = ASKS_PLACE
+        return dir
+    if asking[0] == ASKS_PLACE:
+        row_prefetch(node_row(t, node))
+        asking[0] = ASKS_ROW
+        return UNDECIDED
+    asking[0] = ASKS_PIECE
+    return look_row(t, k, node)
+
+
 cdef void tree_find_many(const tree_t* t, const form_t* keys, size_t n, uint32_t* nodes) noexcept nogil:
     """tree_find of up to SIDE_BY_SIDE keys, taking turns, so that each waits for memory while the others go on. The
-    rows found are on their way when it returns."""
+    rows found are on their way when it returns, and the sizes of the nodes on the paths."""
     cdef look_t[SIDE_BY_SIDE] k
     cdef uint32_t[SIDE_BY_SIDE] at
+    cdef uint8_t[SIDE_BY_SIDE] asking
     cdef size_t i, going = n if t.root else 0
     cdef int dir
     for i in range(n):
         look_begin(&k[i], t, &keys[i], True)
         at[i] = t.root
         nodes[i] = 0
+        asking[i] = ASKS_PIECE
     while going:
         going = 0
         for i in range(n):
             if at[i] == 0:
                 continue
-            dir = look_at(t, &k[i], at[i])
+            dir = look_ahead(t, &k[i], at[i], &asking[i])
             if dir == EQUAL:
                 nodes[i] = at[i]
                 at[i] = 0
                 ts_prefetch(row_at(t.arena, nodes[i]))
                 continue
+            going += 1
+            if ts_unlikely(dir == UNDECIDED):
+                continue
             at[i] = node_hot(t.arena, at[i]).link[dir]
             ts_prefetch(node_hot(t.arena, at[i]))
-            going += 1
+            ts_prefetch(size_at(t.arena, at[i]))
     for i in range(n):
         if nodes[i]:
-            ts_prefetch(node_row(t, nodes[i]))
+            row_prefetch(node_row(t, nodes[i]))
 
 
 # ---- paths

@@ -28,6 +28,7 @@ cdef enum:
     LEFT = 0
     RIGHT = 1
     EQUAL = 2
+    UNDECIDED = 3
     KEY_HOME = 512
     LONG_KEY = 144                          # bytes of a form that hold every piece
 
@@ -101,8 +102,8 @@ cdef inline void look_bound(look_t* k, int dir, size_t common) noexcept nogil:
     k.m = k.common[LEFT] if k.common[LEFT] < k.common[RIGHT] else k.common[RIGHT]
 
 
-cdef inline int look_at(const tree_t* t, look_t* k, uint32_t node) noexcept nogil:
-    """Where k goes at this node: LEFT, RIGHT, or EQUAL."""
+cdef inline int look_piece(const tree_t* t, look_t* k, uint32_t node) noexcept nogil:
+    """Where k goes at this node, LEFT, RIGHT, or EQUAL; UNDECIDED if its row has to be asked."""
     cdef uint64_t word = node_hot(t.arena, node).word
     cdef uint32_t off = <uint32_t>(word & PIECE_OFF)
     cdef uint64_t x
@@ -118,7 +119,13 @@ cdef inline int look_at(const tree_t* t, look_t* k, uint32_t node) noexcept nogi
             return dir
         if off + knob_piece >= k.n and k.form:
             return EQUAL
-    return look_row(t, k, node)
+    return UNDECIDED
+
+
+cdef inline int look_at(const tree_t* t, look_t* k, uint32_t node) noexcept nogil:
+    """Where k goes at this node: LEFT, RIGHT, or EQUAL."""
+    cdef int dir = look_piece(t, k, node)
+    return dir if ts_likely(dir != UNDECIDED) else look_row(t, k, node)
 
 
 # ---- asking the row
