@@ -209,16 +209,20 @@ whereis(Conn, Name) -> tsunami_conn:call(Conn, whereis, [Name]).
 %% @doc Fold over all objects, first to last. The table is fixed meanwhile.
 -spec foldl(conn(), fun((term(), Acc) -> Acc), Acc, tab()) -> Acc.
 foldl(Conn, Fun, Acc, Tab) ->
-    fixed(Conn, Tab, fun() -> fold(Conn, Tab, first(Conn, Tab), fun next/3, fun lists:foldl/3, Fun, Acc) end).
+    fixed(Conn, Tab, fun() ->
+        fold(Conn, Tab, first_lookup(Conn, Tab), fun next_lookup/3, fun lists:foldl/3, Fun, Acc)
+    end).
 
 -spec foldr(conn(), fun((term(), Acc) -> Acc), Acc, tab()) -> Acc.
 foldr(Conn, Fun, Acc, Tab) ->
-    fixed(Conn, Tab, fun() -> fold(Conn, Tab, last(Conn, Tab), fun prev/3, fun lists:foldr/3, Fun, Acc) end).
+    fixed(Conn, Tab, fun() ->
+        fold(Conn, Tab, last_lookup(Conn, Tab), fun prev_lookup/3, fun lists:foldr/3, Fun, Acc)
+    end).
 
 fold(_, _, '$end_of_table', _, _, _, Acc) ->
     Acc;
-fold(Conn, Tab, Key, Step, Each, Fun, Acc) ->
-    Next = Each(Fun, Acc, lookup(Conn, Tab, Key)),
+fold(Conn, Tab, {Key, Objects}, Step, Each, Fun, Acc) ->
+    Next = Each(Fun, Acc, Objects),
     fold(Conn, Tab, Step(Conn, Tab, Key), Step, Each, Fun, Next).
 
 fixed(Conn, Tab, Work) ->
@@ -226,6 +230,17 @@ fixed(Conn, Tab, Work) ->
     try Work()
     after safe_fixtable(Conn, Tab, false)
     end.
+
+%% All objects, a piece at a time: for copies, which run none of the caller's code on the way. A fold, which does, goes
+%% from key to key, so that it sees what its fun has just written.
+each_piece(Conn, Tab, Work) ->
+    fixed(Conn, Tab, fun() -> piece(Conn, match_object(Conn, Tab, '_', 1000), Work) end).
+
+piece(_, '$end_of_table', _) ->
+    ok;
+piece(Conn, {Objects, Continuation}, Work) ->
+    _ = Work(Objects),
+    piece(Conn, match_object(Conn, Continuation), Work).
 
 %% @doc Replace the contents by what an init function gives, as `ets:init_table/2'.
 -spec init_table(conn(), tab(), fun((read | close) -> end_of_input | {[tuple()], fun()} | term())) -> true.
@@ -236,10 +251,14 @@ init_table(Conn, Tab, Init) ->
 filled(_, _, end_of_input) ->
     true;
 filled(Conn, Tab, {Objects, Init}) when is_list(Objects), is_function(Init) ->
-    true = insert(Conn, Tab, Objects),
+    try insert(Conn, Tab, Objects)
+    catch error:Reason:Stack ->
+        catch Init(close),
+        exit({Reason, Stack})
+    end,
     filled(Conn, Tab, Init(read));
-filled(Conn, Tab, Other) ->
-    erlang:error(badarg, [Conn, Tab, Other]).
+filled(_, _, Other) ->
+    exit(Other).
 
 %% @doc Write the table to a file of this node, which `ets:file2tab/1' can read.
 -spec tab2file(conn(), tab(), file:name()) -> ok | {error, term()}.
@@ -247,19 +266,33 @@ tab2file(Conn, Tab, File) -> tab2file(Conn, Tab, File, []).
 
 -spec tab2file(conn(), tab(), file:name(), [term()]) -> ok | {error, term()}.
 tab2file(Conn, Tab, File, Options) ->
-    Copy = copy(Conn, Tab, info(Conn, Tab, named_table)),
-    try ets:tab2file(Copy, File, Options)
-    after ets:delete(Copy)
+    case info(Conn, Tab) of
+        undefined ->
+            {error, badtab};
+        Info ->
+            Copy = copy(Conn, Tab, maps:from_list(Info)),
+            try ets:tab2file(Copy, File, Options)
+            after ets:delete(Copy)
+            end
     end.
 
-%% A table of the same name here would be in the way of a named copy: then the copy is not named.
-copy(Conn, Tab, Named) ->
-    Name = info(Conn, Tab, name),
+%% The file says of the table what this copy is. A table of the same name here would be in the way of a named copy: then
+%% the copy is not named.
+copy(Conn, Tab, #{name := Name, named_table := Named} = Info) ->
     Free = Named andalso ets:whereis(Name) =:= undefined,
-    Copy = ets:new(Name, [info(Conn, Tab, type), {keypos, info(Conn, Tab, keypos)}, info(Conn, Tab, protection)
-                          | [named_table || Free]]),
-    _ = foldl(Conn, fun(Object, _) -> ets:insert(Copy, Object) end, true, Tab),
-    Copy.
+    Copy = ets:new(Name, [named_table || Free] ++ options(Info)),
+    try each_piece(Conn, Tab, fun(Objects) -> ets:insert(Copy, Objects) end) of
+        ok -> Copy
+    catch Class:Reason:Stack ->
+        ets:delete(Copy),
+        erlang:raise(Class, Reason, Stack)
+    end.
+
+%% The options of a table like the one that this tells of. A file of an old OTP does not tell the last three.
+options(#{type := Type, keypos := Position, protection := Protection} = Info) ->
+    [Type, {keypos, Position}, Protection] ++ [compressed || #{compressed := true} <- [Info]]
+        ++ [Option || {Name, _} = Option <- maps:to_list(Info),
+                      lists:member(Name, [read_concurrency, write_concurrency])].
 
 %% @doc Make the table that a file of this node holds.
 -spec file2tab(conn(), file:name()) -> {ok, tab()} | {error, term()}.
@@ -267,37 +300,65 @@ file2tab(Conn, File) -> file2tab(Conn, File, []).
 
 -spec file2tab(conn(), file:name(), [term()]) -> {ok, tab()} | {error, term()}.
 file2tab(Conn, File, Options) ->
-    case ets:file2tab(File, Options) of
-        {ok, Local} ->
-            try {ok, sent(Conn, Local)}
-            after ets:delete(Local)
-            end;
-        Error ->
-            Error
+    case ets:tabfile_info(File) of
+        {ok, _} -> read(Conn, File, Options, head(File));
+        Error -> Error
     end.
 
-sent(Conn, Local) ->
-    Named = [named_table || ets:info(Local, named_table)],
-    Tab = new(Conn, ets:info(Local, name),
-              [ets:info(Local, type), ets:info(Local, protection), {keypos, ets:info(Local, keypos)} | Named]),
-    pieces(Conn, Tab, ets:match_object(Local, '_', 1000)).
+%% All that the head of a file tells; `ets:tabfile_info/1' leaves some of it out.
+head(File) ->
+    Log = make_ref(),
+    {ok, Log} = disk_log:open([{name, Log}, {file, File}, {mode, read_only}]),
+    {_, [Head | _]} = disk_log:chunk(Log, start, 1),
+    ok = disk_log:close(Log),
+    maps:from_list([Pair || {_, _} = Pair <- tuple_to_list(Head)]).
+
+%% The file is read into a table of this node that has no name, whatever the file says: `users' here need not be in the way
+%% of `users' there.
+read(Conn, File, Options, #{type := Type, keypos := Position} = Head) ->
+    Local = ets:new(tsunami, [Type, {keypos, Position}, private]),
+    try ets:file2tab(File, [{table, Local} | Options]) of
+        {ok, Local} -> sent(Conn, Local, Head);
+        Error -> Error
+    after
+        ets:delete(Local)
+    end.
+
+sent(Conn, Local, #{name := Name, named_table := Named} = Head) ->
+    try new(Conn, Name, [named_table || Named] ++ options(Head)) of
+        Tab -> pieces(Conn, Tab, ets:match_object(Local, '_', 1000))
+    catch
+        error:badarg -> {error, cannot_create_table}
+    end.
 
 pieces(_, Tab, '$end_of_table') ->
-    Tab;
+    {ok, Tab};
 pieces(Conn, Tab, {Objects, Continuation}) ->
     true = insert(Conn, Tab, Objects),
     pieces(Conn, Tab, ets:match_object(Continuation)).
 
+%% @doc Replace the contents of a Dets table by those of a table.
 -spec to_dets(conn(), tab(), dets:tab_name()) -> dets:tab_name().
 to_dets(Conn, Tab, Dets) ->
     ok = dets:delete_all_objects(Dets),
-    ok = foldl(Conn, fun(Object, ok) -> dets:insert(Dets, Object) end, ok, Tab),
+    ok = each_piece(Conn, Tab, fun(Objects) -> ok = dets:insert(Dets, Objects) end),
     Dets.
 
+%% @doc Insert what a Dets table holds. What is in the table already stays, unless it is replaced.
 -spec from_dets(conn(), tab(), dets:tab_name()) -> true.
 from_dets(Conn, Tab, Dets) ->
-    true = delete_all_objects(Conn, Tab),
-    dets:foldl(fun(Object, true) -> insert(Conn, Tab, Object) end, true, Dets).
+    ok = dets:safe_fixtable(Dets, true),
+    try from_pieces(Conn, Tab, dets:match_object(Dets, '_', 1000))
+    after dets:safe_fixtable(Dets, false)
+    end.
+
+from_pieces(_, _, '$end_of_table') ->
+    true;
+from_pieces(_, _, {error, Reason}) ->
+    erlang:error(Reason);
+from_pieces(Conn, Tab, {Objects, Continuation}) ->
+    true = insert(Conn, Tab, Objects),
+    from_pieces(Conn, Tab, dets:match_object(Continuation)).
 
 %% @doc Print the server's tables.
 -spec i(conn()) -> ok.

@@ -83,11 +83,19 @@ owner(Conn) ->
 -spec fail(binary(), atom(), [term()]) -> no_return().
 fail(Text, Function, Args) ->
     case binary:split(Text, <<" ">>) of
-        [<<"BADARG">>] -> erlang:error(badarg, Args);
-        [<<"BADARG">>, Cause] -> erlang:error(badarg, Args, [{error_info, #{cause => cause(Cause), module => tsunami_error}}]);
-        [<<"SYSTEM_LIMIT">> | _] -> erlang:error(system_limit, Args);
-        [<<"UNDEF">> | _] -> erlang:error(undef, [{ets, Function, Args, []}]);
-        _ -> erlang:error({tsunami, Text}, Args)
+        [<<"BADARG">>] -> raise(badarg, Function, Args, []);
+        [<<"BADARG">>, Cause] ->
+            raise(badarg, Function, Args, [{error_info, #{cause => cause(Cause), module => tsunami_error}}]);
+        [<<"SYSTEM_LIMIT">> | _] -> raise(system_limit, Function, Args, []);
+        [<<"UNDEF">> | _] -> raise(undef, Function, Args, []);
+        _ -> raise({tsunami, Text}, Function, Args, [])
+    end.
+
+%% The failure as one of the function that was called, with its arguments: not of this module, where it comes to light.
+-spec raise(term(), atom(), [term()], [tuple()]) -> no_return().
+raise(Reason, Function, Args, Info) ->
+    try erlang:error(Reason)
+    catch error:Reason:Stack -> erlang:raise(error, Reason, [{tsunami_ets, Function, Args, Info} | tl(Stack)])
     end.
 
 %% The causes of the contract; a server that knows more cannot make atoms here.

@@ -88,6 +88,7 @@ failures_test() ->
         ?assertEqual(undefined, tsunami:info(C, no_such_table)),
         try tsunami:lookup_element(C, T, absent, 2)
         catch error:badarg:Stack ->
+            ?assertMatch([{tsunami_ets, lookup_element, [T, absent, 2], _} | _], Stack),
             ?assertEqual(badkey, cause(Stack)),
             ?assertMatch(#{2 := _}, tsunami_error:format_error(badarg, Stack))
         end
@@ -180,9 +181,11 @@ continuations_test() ->
 chunks(_, '$end_of_table') -> [];
 chunks(C, {Objects, Continuation}) -> Objects ++ chunks(C, tsunami:select(C, Continuation)).
 
+file(Name) -> filename:join(os:getenv("TSUNAMI_TMP", "/tmp"), "tsunami_tests_" ++ os:getpid() ++ Name).
+
 files_test() ->
     with(fun(C) ->
-        File = filename:join(os:getenv("TSUNAMI_TMP", "/tmp"), "tsunami_tests_" ++ os:getpid() ++ ".tab"),
+        File = file(".tab"),
         T = tsunami:new(C, t, [ordered_set, {keypos, 2}]),
         true = tsunami:insert(C, T, [{a, N} || N <- lists:seq(1, 3000)]),
         ok = tsunami:tab2file(C, T, File, [{extended_info, [md5sum]}]),
@@ -190,6 +193,75 @@ files_test() ->
         ok = file:delete(File),
         ?assertEqual(tsunami:tab2list(C, T), tsunami:tab2list(C, Again)),
         ?assertEqual(2, tsunami:info(C, Again, keypos))
+    end).
+
+a_file_keeps_the_options_of_the_table_test() ->
+    with(fun(C) ->
+        File = file(".options"),
+        T = tsunami:new(C, t, [bag, public, compressed, {read_concurrency, true}, {write_concurrency, auto}]),
+        Written = tsunami:info(C, T),
+        ok = tsunami:tab2file(C, T, File),
+        {ok, Again} = tsunami:file2tab(C, File),
+        ok = file:delete(File),
+        [?assertEqual(proplists:get_value(Item, Written), tsunami:info(C, Again, Item))
+         || Item <- [type, name, protection, compressed, read_concurrency, write_concurrency, decentralized_counters]]
+    end).
+
+a_named_table_in_a_file_test() ->
+    with(fun(C) ->
+        File = file(".named"),
+        in_a_file = tsunami:new(C, in_a_file, [named_table]),
+        true = tsunami:insert(C, in_a_file, {k, v}),
+        ok = tsunami:tab2file(C, in_a_file, File),
+        ?assertEqual({error, cannot_create_table}, tsunami:file2tab(C, File)),
+        true = tsunami:delete(C, in_a_file),
+        in_a_file = ets:new(in_a_file, [named_table]),      % a table of this node is another matter
+        ?assertEqual({ok, in_a_file}, tsunami:file2tab(C, File)),
+        ?assertEqual([{k, v}], tsunami:tab2list(C, in_a_file)),
+        true = ets:delete(in_a_file),
+        true = tsunami:delete(C, in_a_file),
+        ok = file:delete(File)
+    end).
+
+no_file_test() ->
+    with(fun(C) ->
+        ?assertEqual({error, badtab}, tsunami:tab2file(C, no_such_table, file(".none"))),
+        ?assertMatch({error, {read_error, _}}, tsunami:file2tab(C, file(".none")))
+    end).
+
+dets_test() ->
+    with(fun(C) ->
+        File = file(".dets"),
+        {ok, d} = dets:open_file(d, [{file, File}]),
+        ok = dets:insert(d, [{N, file} || N <- lists:seq(1, 2500)]),
+        T = tsunami:new(C, t, [set]),
+        true = tsunami:insert(C, T, [{1, table}, {a, table}]),
+        true = tsunami:from_dets(C, T, d),
+        ?assertEqual([{1, file}], tsunami:lookup(C, T, 1)),
+        ?assertEqual([{a, table}], tsunami:lookup(C, T, a)),    % what the file does not replace stays
+        ok = dets:insert(d, {b, file}),
+        d = tsunami:to_dets(C, T, d),
+        ?assertEqual(lists:sort(tsunami:tab2list(C, T)), lists:sort(dets:match_object(d, '_'))),
+        ok = dets:close(d),
+        ok = file:delete(File)
+    end).
+
+a_fold_sees_what_its_fun_writes_test() ->
+    with(fun(C) ->
+        T = tsunami:new(C, t, [ordered_set]),
+        true = tsunami:insert(C, T, [{1}, {2}]),
+        Up = fun({N}, Seen) -> N < 5 andalso tsunami:insert(C, T, {N + 1}), [N | Seen] end,
+        ?assertEqual([5, 4, 3, 2, 1], tsunami:foldl(C, Up, [], T))
+    end).
+
+init_table_closes_what_it_cannot_insert_test() ->
+    with(fun(C) ->
+        T = tsunami:new(C, t, [set]),
+        Me = self(),
+        Init = fun(read) -> {[no_object], fun(close) -> Me ! closed end} end,
+        ?assertExit({badarg, _}, tsunami:init_table(C, T, Init)),
+        receive closed -> ok after 0 -> error(not_closed) end,
+        ?assertExit(nonsense, tsunami:init_table(C, T, fun(read) -> nonsense end))
     end).
 
 init_table_test() ->
