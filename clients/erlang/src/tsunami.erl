@@ -321,7 +321,7 @@ read(Conn, File, Options, #{type := Type, keypos := Position} = Head) ->
         {ok, Local} -> sent(Conn, Local, Head);
         Error -> Error
     after
-        ets:delete(Local)
+        catch ets:delete(Local)         % ets has deleted it already if the file proved to be damaged
     end.
 
 sent(Conn, Local, #{name := Name, named_table := Named} = Head) ->

@@ -223,6 +223,23 @@ a_named_table_in_a_file_test() ->
         ok = file:delete(File)
     end).
 
+a_damaged_file_test() ->
+    with(fun(C) ->
+        File = file(".damaged"),
+        T = tsunami:new(C, t, [set]),
+        true = tsunami:insert(C, T, [{N} || N <- lists:seq(1, 10)]),
+        ok = tsunami:tab2file(C, T, File),
+        {ok, log} = disk_log:open([{name, log}, {file, File}]),
+        {_, [Head, _ | Objects]} = disk_log:chunk(log, start),
+        ok = disk_log:truncate(log),
+        ok = disk_log:log_terms(log, [Head | Objects]),
+        ok = disk_log:close(log),
+        ?assertEqual({error, invalid_object_count}, tsunami:file2tab(C, File, [{verify, true}])),
+        {ok, Again} = tsunami:file2tab(C, File),
+        ?assertEqual(9, tsunami:info(C, Again, size)),
+        ok = file:delete(File)
+    end).
+
 no_file_test() ->
     with(fun(C) ->
         ?assertEqual({error, badtab}, tsunami:tab2file(C, no_such_table, file(".none"))),
