@@ -340,13 +340,16 @@ pieces(Conn, Tab, {Objects, Continuation}) ->
 %% @doc Replace the contents of a Dets table by those of a table.
 -spec to_dets(conn(), tab(), dets:tab_name()) -> dets:tab_name().
 to_dets(Conn, Tab, Dets) ->
-    ok = dets:delete_all_objects(Dets),
-    ok = each_piece(Conn, Tab, fun(Objects) -> ok = dets:insert(Dets, Objects) end),
+    fixed(Conn, Tab, fun() ->                       % fails without the table: then the file keeps what it has
+        ok = dets:delete_all_objects(Dets),
+        ok = piece(Conn, match_object(Conn, Tab, '_', 1000), fun(Objects) -> ok = dets:insert(Dets, Objects) end)
+    end),
     Dets.
 
 %% @doc Insert what a Dets table holds. What is in the table already stays, unless it is replaced.
 -spec from_dets(conn(), tab(), dets:tab_name()) -> true.
 from_dets(Conn, Tab, Dets) ->
+    true = insert(Conn, Tab, []),                   % fails without the table, even if there is nothing to insert
     ok = dets:safe_fixtable(Dets, true),
     try from_pieces(Conn, Tab, dets:match_object(Dets, '_', 1000))
     after dets:safe_fixtable(Dets, false)

@@ -259,6 +259,11 @@ dets_test() ->
         ok = dets:insert(d, {b, file}),
         d = tsunami:to_dets(C, T, d),
         ?assertEqual(lists:sort(tsunami:tab2list(C, T)), lists:sort(dets:match_object(d, '_'))),
+        true = tsunami:delete(C, T),
+        ?assertError(badarg, tsunami:to_dets(C, T, d)),
+        ?assertEqual(2501, dets:info(d, size)),
+        ok = dets:delete_all_objects(d),
+        ?assertError(badarg, tsunami:from_dets(C, T, d)),
         ok = dets:close(d),
         ok = file:delete(File)
     end).
