@@ -22,6 +22,7 @@ from types import ModuleType
 import pytest
 import redis
 from _server import Process, tsunami_server
+from _support import end
 
 APPLICATIONS = Path(__file__).parent / "applications"
 
@@ -68,12 +69,7 @@ def program(*words: str, url: str) -> Iterator["subprocess.Popen[bytes]"]:
             error.add_note(f"{' '.join(words)} said:\n{said.read().decode(errors='replace')[-8000:]}")
             raise
         finally:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end(process, 15)
 
 
 def output(*words: str, url: str, seconds: float = 90) -> str:

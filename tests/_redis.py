@@ -8,12 +8,10 @@ What it is not: a client library. It knows nothing but requests and replies, and
 
 import contextlib
 import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from typing import Any
 
-from _support import free_port, peer
+from _server import redis_server as redis_process
 
 import tsunami
 import tsunami_server
@@ -25,34 +23,8 @@ TIMEOUT = 10.0
 @contextlib.contextmanager
 def redis_server(*options: str) -> Iterator[int]:
     """The port of a redis-server that ends with the block."""
-    port = free_port()
-    command = [
-        peer("redis-server"),
-        "--port",
-        str(port),
-        "--save",
-        "",
-        "--bind",
-        "127.0.0.1",
-        "--enable-debug-command",
-        "local",
-    ]
-    with subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL) as process:
-        try:
-            wait_for_port(port, process)
-            yield port
-        finally:
-            process.terminate()
-
-
-def wait_for_port(port: int, process: "subprocess.Popen[Any]") -> None:
-    end = time.monotonic() + TIMEOUT
-    while time.monotonic() < end:
-        assert process.poll() is None, "the server has ended"
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"no server on port {port}")
+    with redis_process("--enable-debug-command", "local", *options) as process:
+        yield process.port
 
 
 def encode(words: tuple[bytes | str | int, ...]) -> bytes:
@@ -111,6 +83,12 @@ class Client:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def error(reply: Reply) -> str:
+    """The text of a reply that must be an error."""
+    assert reply[0] == "-", reply
+    return str(reply[1])
 
 
 def plain(reply: Reply) -> Any:

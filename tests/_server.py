@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 import hiredis
-from _support import free_port, peer, wait_until
+from _support import end, free_port, peer, wait_until
 
 IO_KINDS = ["native", "asyncio"] if sys.platform == "linux" else ["asyncio"]
 
@@ -99,6 +99,13 @@ class Wire:
             return True
 
 
+def clients_of(wire: Wire) -> int:
+    """How many connections the server has."""
+    listing = wire("CLIENT", "LIST")
+    assert isinstance(listing, bytes)
+    return len(listing.splitlines())
+
+
 def request(*words: bytes | str | int) -> bytes:
     """A command as clients send it."""
     parts = [word if isinstance(word, bytes) else str(word).encode() for word in words]
@@ -163,13 +170,7 @@ def tsunami_server(*flags: str, port: int = 0) -> Iterator[Process]:
         assert ready.wait(30) and found, "\n".join(["tsunami-server did not start:", *log])
         yield Process(process, found[0], log)
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise AssertionError("tsunami-server did not end: " + "\n".join(log)) from None
+        assert end(process, 20), "\n".join(["tsunami-server did not end:", *log])
         reader.join(5)
         assert process.stderr is not None
         process.stderr.close()

@@ -1,4 +1,4 @@
-"""What several test files need and pytest does not have: peers, ports, effort, waiting for a condition.
+"""What several test files need and pytest does not have: peers, ports, effort, processes, waiting, measuring.
 
 Not fixtures (those of general use are in conftest.py), nothing about tables or RESP.
 """
@@ -6,9 +6,10 @@ Not fixtures (those of general use are in conftest.py), nothing about tables or 
 import os
 import shutil
 import socket
+import subprocess
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -41,6 +42,28 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long it takes: the best of three, since the machine may be busy with other things."""
+    best = float("inf")
+    for _ in range(3):
+        start = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def end(process: "subprocess.Popen[Any]", limit_s: float) -> bool:
+    """Ask a process to end, and kill it if it has not in time. Did it end by itself?"""
+    process.terminate()
+    try:
+        process.wait(limit_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return False
+    return True
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:

@@ -74,6 +74,21 @@ def server() -> Iterator[Any]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def ours(server: Any) -> int:
+    """The port of `server`."""
+    return int(server.port)
+
+
+@pytest.fixture(scope="module")
+def theirs() -> Iterator[int]:
+    """The port of a real redis-server to compare with."""
+    from _redis import redis_server
+
+    with redis_server() as port:
+        yield port
+
+
 @pytest.fixture(scope="session")
 def erlang() -> "Iterator[_erlang.Erlang]":
     """A real Erlang to ask (`_erlang`), one for the whole run."""

@@ -41,12 +41,6 @@ def calls(text: str) -> list[list[str]]:
     return [call.split() for call in text.split(";")]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Any]:
-    with our_server() as running:
-        yield running
-
-
 @pytest.fixture
 def root(server: Any) -> Iterator[Client]:
     """The default user's connection; afterwards there is no other user."""

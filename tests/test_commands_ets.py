@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from _redis import Client, our_server, plain
+from _redis import Client, error, our_server, plain
 from _support import effort
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -56,11 +56,6 @@ def new(client: Client) -> Iterator[Any]:
 @pytest.fixture(params=TYPES)
 def table(new: Any, request: pytest.FixtureRequest) -> str:
     return str(new("TYPE", request.param))
-
-
-def error(reply: tuple[str, Any]) -> str:
-    assert reply[0] == "-", reply
-    return str(reply[1])
 
 
 # ---- tables

@@ -4,14 +4,13 @@ Both forms of a value and the passage between them; what a Python program sees a
 have run out of room; that nothing is quadratic.
 """
 
-import math
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import pytest
 from _redis import Client
+from _support import seconds
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -226,16 +225,6 @@ def test_a_list_that_goes_round_keeps_its_deadline(client: Client) -> None:
 
 
 # ---- nothing is quadratic
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """The best of three."""
-    best = math.inf
-    for _ in range(3):
-        start = time.perf_counter()
-        work()
-        best = min(best, time.perf_counter() - start)
-    return best
 
 
 def test_ends_and_ranks_cost_the_same_in_a_large_one(client: Client) -> None:

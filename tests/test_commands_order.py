@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _redis import Client, our_server
+from _redis import Client, error, our_server
 
 import tsunami
 
@@ -37,11 +37,6 @@ def numbers(client: Client, table: str) -> str:
     for number in (5, 3, 9, 1, 7):
         client.value("ETS.INSERT", table, number, f"row {number}")
     return table
-
-
-def error(reply: tuple[str, Any]) -> str:
-    assert reply[0] == "-", reply
-    return str(reply[1])
 
 
 def keys(rows: list[Any]) -> list[Any]:

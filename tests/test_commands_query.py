@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _redis import Client
+from _redis import Client, error
 
 import tsunami
 from tsunami import Atom
@@ -42,11 +42,6 @@ def large() -> Iterator[tsunami.Table]:
     made.insert_many((n, n % 10) for n in range(5000))
     yield made
     made.delete()
-
-
-def error(reply: tuple[str, Any]) -> str:
-    assert reply[0] == "-", reply
-    return str(reply[1])
 
 
 # ---- queries and patterns

@@ -6,13 +6,13 @@ program sees and may put there; events; the options that 7.0 does not have; that
 
 import math
 import random
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import pytest
 from _redis import Client, our_server
+from _support import seconds
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -310,16 +310,6 @@ def test_events(server: Any, client: Client, calls: list[tuple[Any, ...]], told:
 
 
 # ---- nothing is quadratic
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """The best of three."""
-    best = math.inf
-    for _ in range(3):
-        start = time.perf_counter()
-        work()
-        best = min(best, time.perf_counter() - start)
-    return best
 
 
 def test_ranks_and_ranges_cost_the_same_in_a_large_one(client: Client) -> None:

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from _server import IO_KINDS, Process, Wire, request, tsunami_server
+from _server import IO_KINDS, Process, Wire, clients_of, request, tsunami_server
 from _support import effort, peer, wait_until
 from hypothesis import given
 from hypothesis import strategies as st
@@ -295,12 +295,6 @@ def test_a_killed_client_is_closed(server: Process, wire: Wire) -> None:
         assert wire("CLIENT", "KILL", "ID", number) == 1
         assert victim.rest() == b""
     assert wire("CLIENT", "KILL", "ID", number) == 0
-
-
-def clients_of(wire: Wire) -> int:
-    listing = wire("CLIENT", "LIST")
-    assert isinstance(listing, bytes)
-    return len(listing.splitlines())
 
 
 def test_clients_that_come_and_go_at_random_leave_nothing_behind(server: Process, wire: Wire) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _redis import Client, Reply, our_server, redis_server
+from _redis import Client, Reply, our_server
 from _support import effort
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -405,12 +405,6 @@ LOOK = [*[(b"GET", key) for key in KEYS], *[(b"TTL", key) for key in KEYS], (b"K
 AFTERMATH: list[Words] = [(b"SELECT", b"0"), *LOOK, (b"SELECT", b"1"), *LOOK, (b"SELECT", b"0"), (b"FLUSHALL",)]
 
 
-@pytest.fixture(scope="module")
-def redis_port() -> Iterator[int]:
-    with redis_server() as port:
-        yield port
-
-
 @pytest.fixture(scope="module", params=["hot", "cold"])
 def server(request: pytest.FixtureRequest) -> Iterator[Any]:
     with our_server(all_cold=request.param == "cold") as server:
@@ -418,9 +412,9 @@ def server(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module", params=[2, 3], ids=["RESP2", "RESP3"])
-def clients(request: pytest.FixtureRequest, redis_port: int, server: Any) -> Iterator[tuple[Client, Client]]:
-    with Client(redis_port, request.param) as theirs, Client(server.port, request.param) as ours:
-        yield theirs, ours
+def clients(request: pytest.FixtureRequest, theirs: int, ours: int) -> Iterator[tuple[Client, Client]]:
+    with Client(theirs, request.param) as redis, Client(ours, request.param) as mine:
+        yield redis, mine
 
 
 # Said once, word for word: commands that tell about server and connection, and above all their mistakes.
@@ -471,18 +465,18 @@ FIXED = [call.strip() for line in SAID.splitlines() for call in line.split(" | "
 
 
 @pytest.mark.parametrize("resp", [2, 3], ids=["RESP2", "RESP3"])
-def test_what_redis_says_word_for_word(redis_port: int, server: Any, resp: int) -> None:
+def test_what_redis_says_word_for_word(theirs: int, ours: int, resp: int) -> None:
     wrong = []
-    with Client(redis_port, resp) as theirs, Client(server.port, resp) as ours:
+    with Client(theirs, resp) as redis, Client(ours, resp) as mine:
         for line in FIXED:
             if line.startswith("quit"):
                 continue
             request = tuple(shlex.split(line.replace("~", "|")))
-            wanted, got = theirs(*request), ours(*request)
+            wanted, got = redis(*request), mine(*request)
             if not same(tuple(word.encode() for word in request), wanted, got):
                 wrong.append(f"{line}\n    redis {wanted}\n    ours  {got}")
-        theirs("FLUSHALL")
-        ours("FLUSHALL")
+        redis("FLUSHALL")
+        mine("FLUSHALL")
     assert not wrong, "\n".join(wrong)
 
 

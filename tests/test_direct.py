@@ -20,8 +20,6 @@ from tsunami import _wire
 
 @pytest.fixture(params=IO_KINDS)
 def server(request: pytest.FixtureRequest) -> Iterator[Any]:
-    for db in range(16):
-        tsunami.keyspace(db).delete_all_objects()
     with our_server(io=request.param) as server:
         yield server
 

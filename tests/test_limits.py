@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from _server import IO_KINDS, Process, Wire, request, tsunami_server
+from _server import IO_KINDS, Process, Wire, clients_of, request, tsunami_server
 from _support import wait_until
 
 import tsunami
@@ -112,7 +112,7 @@ def test_a_reader_above_the_hard_output_limit_is_closed(io: str) -> None:
         with server.wire() as wire, server.wire(receive_buffer=16384) as slow:
             assert wire("SET", "k", b"x" * (16 * MB)) == b"OK"
             slow.send(request("GET", "k"))
-            wait_until(lambda: clients(wire) == 1, "the slow reader is closed")
+            wait_until(lambda: clients_of(wire) == 1, "the slow reader is closed")
             assert wire("PING") == b"PONG"
 
 
@@ -123,14 +123,8 @@ def test_a_reader_above_the_soft_output_limit_for_its_seconds_is_closed(io: str)
             assert wire("SET", "k", b"x" * (16 * MB)) == b"OK"
             began = time.monotonic()
             slow.send(request("GET", "k"))
-            wait_until(lambda: clients(wire) == 1, "the slow reader is closed")
+            wait_until(lambda: clients_of(wire) == 1, "the slow reader is closed")
             assert time.monotonic() - began >= 0.9
-
-
-def clients(wire: Wire) -> int:
-    listing = wire("CLIENT", "LIST")
-    assert isinstance(listing, bytes)
-    return len(listing.splitlines())
 
 
 @pytest.mark.parametrize("io", IO_KINDS)
@@ -157,7 +151,7 @@ def test_connections_beyond_maxclients_are_told_so_until_one_leaves(io: str) -> 
         with server.wire() as refused:
             assert refused.rest() == b"-ERR max number of clients reached\r\n"
         wires.pop().close()
-        wait_until(lambda: clients(wires[0]) == 2, "the server notices")
+        wait_until(lambda: clients_of(wires[0]) == 2, "the server notices")
         with server.wire() as welcome:
             assert welcome("PING") == b"PONG"
         assert wires[0]("CONFIG", "SET", "maxclients", "100") == b"OK"

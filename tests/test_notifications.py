@@ -4,28 +4,15 @@ After each command the one who listens is sent a mark; what came before it is wh
 """
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _redis import Client, our_server, redis_server
+from _redis import Client, our_server
 from _server import tsunami_server
 
 FAR = int(time.time()) + 100_000
 PAST = 1_000_000_000
 Words = tuple[Any, ...]
-
-
-@pytest.fixture(scope="module")
-def theirs() -> Iterator[int]:
-    with redis_server() as port:
-        yield port
-
-
-@pytest.fixture(scope="module")
-def ours() -> Iterator[int]:
-    with our_server() as server:
-        yield server.port
 
 
 def heard(port: int, classes: str, commands: list[Words]) -> list[tuple[Words, Any, list[tuple[bytes, bytes]]]]:

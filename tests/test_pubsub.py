@@ -11,19 +11,13 @@ from typing import Any
 import pytest
 import redis
 import redis.asyncio
-from _redis import Client, Reply, our_server, redis_server
+from _redis import Client, Reply, our_server
 from _server import IO_KINDS, tsunami_server
 from _support import wait_until
 
 Step = tuple[
     str, tuple[Any, ...] | None, int
 ]  # who, what it says (None: nothing), how many replies and messages follow
-
-
-@pytest.fixture(scope="module")
-def theirs() -> Iterator[int]:
-    with redis_server() as port:
-        yield port
 
 
 @pytest.fixture(scope="module", params=IO_KINDS)

@@ -8,29 +8,16 @@ import contextlib
 import random
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import redis
-from _redis import Client, Reply, our_server, redis_server
+from _redis import Client, Reply, our_server
 from _server import tsunami_server
 from _support import wait_until
 from redis.cache import CacheConfig
 
 Step = tuple[str, tuple[Any, ...]]
-
-
-@pytest.fixture(scope="module")
-def theirs() -> Iterator[int]:
-    with redis_server() as port:
-        yield port
-
-
-@pytest.fixture(scope="module")
-def ours() -> Iterator[int]:
-    with our_server() as server:
-        yield server.port
 
 
 class People:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from _redis import Client, Reply, encode, our_server, redis_server
+from _redis import Client, Reply, encode, our_server
 from _support import wait_until
 
 import tsunami
@@ -31,12 +31,6 @@ KINDS: dict[str, dict[str, Any]] = {
 def server(request: pytest.FixtureRequest) -> Iterator[Any]:
     with our_server(**KINDS[request.param], **{"enable-debug-command": "yes"}) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[int]:
-    with redis_server() as port:
-        yield port
 
 
 @pytest.fixture(params=[2, 3], ids=["RESP2", "RESP3"])
@@ -146,13 +140,13 @@ STORIES = {
 
 @pytest.mark.peer("redis-server")
 @pytest.mark.parametrize("name", STORIES)
-def test_a_story_is_answered_as_by_redis(server: Any, redis: int, resp: int, name: str) -> None:
+def test_a_story_is_answered_as_by_redis(server: Any, theirs: int, resp: int, name: str) -> None:
     lines = story(STORIES[name])
-    assert told(redis, resp, lines) == told(server.port, resp, lines)
+    assert told(theirs, resp, lines) == told(server.port, resp, lines)
 
 
 @pytest.mark.peer("redis-server")
-def test_random_stories_are_answered_as_by_redis(server: Any, redis: int) -> None:
+def test_random_stories_are_answered_as_by_redis(server: Any, theirs: int) -> None:
     """Three clients, few keys, no deadlines: all that can meet meets."""
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
@@ -164,7 +158,7 @@ def test_random_stories_are_answered_as_by_redis(server: Any, redis: int) -> Non
     ]  # fmt: skip
     for _ in range(12):
         lines = story(" | ".join(f"{rng.choice('abc')}: {rng.choice(words)}" for _ in range(60)))
-        assert told(redis, 2, lines) == told(server.port, 2, lines)
+        assert told(theirs, 2, lines) == told(server.port, 2, lines)
 
 
 # ---- in one packet, and in pieces
@@ -250,7 +244,7 @@ def test_client_list_tells_of_transactions(server: Any, client: Client) -> None:
 
 
 @pytest.mark.parametrize("queue", [["SET x 1", "GET x"], ["SETRANGE x 0 1", "GET x"]], ids=["hot", "cold"])
-def test_client_reply_decides_as_in_redis(server: Any, redis: int, queue: list[str]) -> None:
+def test_client_reply_decides_as_in_redis(server: Any, theirs: int, queue: list[str]) -> None:
     """The bytes of whole conversations: what OFF, SKIP and ON leave of a transaction."""
     queued = "".join(f"{line}\r\n" for line in queue)
     for text in (
@@ -261,7 +255,7 @@ def test_client_reply_decides_as_in_redis(server: Any, redis: int, queue: list[s
         f"MULTI\r\n{queued}CLIENT REPLY OFF\r\n{queued}CLIENT REPLY ON\r\n{queued}EXEC\r\nECHO end\r\n",
         f"MULTI\r\n{queued}\r\nCLIENT REPLY SKIP\r\nDISCARD\r\nECHO end\r\n",
     ):
-        assert conversation(redis, text) == conversation(server.port, text), text
+        assert conversation(theirs, text) == conversation(server.port, text), text
 
 
 def conversation(port: int, text: str) -> bytes:
@@ -297,7 +291,7 @@ def test_a_pause_of_writes_holds_back_a_transaction_that_writes(server: Any, cli
 
 @pytest.mark.peer("redis-server")
 @pytest.mark.parametrize("queue", ["GET x", "SET x 1", "SETRANGE x 0 1", "PING"])
-def test_what_needs_memory_above_the_limit_is_refused_as_by_redis(server: Any, redis: int, queue: str) -> None:
+def test_what_needs_memory_above_the_limit_is_refused_as_by_redis(server: Any, theirs: int, queue: str) -> None:
     def answers(port: int) -> list[Reply]:
         with Client(port) as one, Client(port) as other:
             other("FLUSHALL")
@@ -309,7 +303,7 @@ def test_what_needs_memory_above_the_limit_is_refused_as_by_redis(server: Any, r
                 other("CONFIG", "SET", "maxmemory", 0)
             return [*replies, one("MULTI"), one("PING"), one("EXEC"), one("DEL", "x")]
 
-    assert answers(redis) == answers(server.port)
+    assert answers(theirs) == answers(server.port)
 
 
 def test_debug_sleep_in_a_transaction_lets_time_pass(client: Client) -> None:
