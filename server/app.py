@@ -311,18 +311,6 @@ class App:
         if client is not None:
             client.send()
 
-    def _evicted(self, db: int, key: bytes) -> None:
-        """A key had to make room: whoever listens hears of it."""
-        with self.shared.tracking.by_nobody():
-            self.shared.signals.touched(db, key)
-        self.shared.notifications.notify("e", "evicted", key, db)
-
-    def _took(self, event: str, seconds: float) -> None:
-        """Something that is no command has taken so long: is it an event for LATENCY?"""
-        threshold_ms = self.config.integer("latency-monitor-threshold")
-        if 0 < threshold_ms <= seconds * 1000:
-            self.shared.note_latency(event, self.now_ms(), int(seconds * 1000))
-
     def serve_busy(self) -> None:
         if self._transport is not None:
             self._transport.serve_busy()
@@ -341,12 +329,12 @@ class App:
 
     def transferred(self, session: Session, /) -> None:
         if threading.get_ident() == self._thread:
-            self._tell(session)
+            self._tell_transfers(session)
         elif self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed, and the session with it
-                self._loop.call_soon_threadsafe(self._tell, session)
+                self._loop.call_soon_threadsafe(self._tell_transfers, session)
 
-    def _tell(self, session: Session) -> None:
+    def _tell_transfers(self, session: Session) -> None:
         client = self.clients.get(session.id)
         if client is not None:
             session.push_transfers()
@@ -385,15 +373,19 @@ class App:
         erased, late_ms, _ = self.plane.expire(self.now_ms(), EXPIRE_BUDGET, keys)
         self._note_expired(erased, late_ms, keys)
 
-    def _note_expired(self, erased: int, late_ms: int, keys: list[tuple[int, bytes]] | None) -> None:
-        self.expired_keys += erased
-        self.expire_late_ms = max(self.expire_late_ms, late_ms)
-        if not keys:
-            return
+    # ---- what Memory and Tracking call
+
+    def _evicted(self, db: int, key: bytes) -> None:
+        """A key had to make room: whoever listens hears of it."""
         with self.shared.tracking.by_nobody():
-            for db, key in keys:
-                self.shared.signals.touched(db, key)
-                self.shared.notifications.notify("x", "expired", key, db)
+            self.shared.signals.touched(db, key)
+        self.shared.notifications.notify("e", "evicted", key, db)
+
+    def _took(self, event: str, seconds: float) -> None:
+        """Something that is no command has taken so long: is it an event for LATENCY?"""
+        threshold_ms = self.config.integer("latency-monitor-threshold")
+        if 0 < threshold_ms <= seconds * 1000:
+            self.shared.note_latency(event, self.now_ms(), int(seconds * 1000))
 
     def _watch_key(self, key: bytes, on: bool) -> None:
         """A key is tracked, or no more: hot commands that write it go to Python."""
@@ -470,6 +462,16 @@ class App:
             return 0
         return EXPIRE_EVERY_S if left or self.shared.timed else EXPIRE_LOOK_S
 
+    def _note_expired(self, erased: int, late_ms: int, keys: list[tuple[int, bytes]] | None) -> None:
+        self.expired_keys += erased
+        self.expire_late_ms = max(self.expire_late_ms, late_ms)
+        if not keys:
+            return
+        with self.shared.tracking.by_nobody():
+            for db, key in keys:
+                self.shared.signals.touched(db, key)
+                self.shared.notifications.notify("x", "expired", key, db)
+
     def expire_fields(self) -> bool:
         """Sweep fields of hashes that are due. True: there are more."""
         return self.shared.timed.turn(self.now_ms(), self._field_expired)
@@ -487,9 +489,15 @@ class App:
         self.memory.note_peak()
         counters = self.plane.counters()
         self.shared.rates_now(tuple(counters[name] for name in ("commands", "bytes_in", "bytes_out")), self.now_ms())
+        self.shared.blocking.end_abandoned()
+        self._end_idle_and_slow()
+        self.shared.take_slow(self.plane, self.now_ms(), self.config.integer("slowlog-max-len"))
+        return 1 / self.config.integer("hz")
+
+    def _end_idle_and_slow(self) -> None:
+        """Close connections that have said nothing for `timeout`, or have been above their soft limit for too long."""
         now_ms, timeout_ms = self.now_ms(), self.config.integer("timeout") * 1000
         limits = {name: self.config.output_limit(name)[1:] for name in ("normal", "pubsub")}
-        self.shared.blocking.end_abandoned()
         for client in list(self.clients.values()):
             soft, seconds = limits[client.session.client_class]
             if (
@@ -502,11 +510,6 @@ class App:
             elif soft and seconds and self._over_for(client, soft) >= seconds:
                 self._note_overrun(client)
                 client.end()
-        for conn_id, usec, argv in self.plane.take_slow():
-            session = self.shared.sessions.get(conn_id)
-            if session is not None:
-                self.shared.note_slow(argv, usec, now_ms, session, self.config.integer("slowlog-max-len"))
-        return 1 / self.config.integer("hz")
 
     def _note_overrun(self, client: Client) -> None:
         self.shared.overruns += 1

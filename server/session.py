@@ -2,15 +2,16 @@
 
 What it is: the state of one conversation (name, database, protocol version, what CLIENT LIST shows) and the dispatch of
 cold commands. Each goes the same way: look it up; `objection` (words, authentication, transaction, rights, memory,
-subscriptions, in Redis's order); CLIENT PAUSE; queue it or call its handler; count; `changed`, in which whoever waited
-for a change is served.
+subscriptions, a busy script, in Redis's order); CLIENT PAUSE; queue it or call its handler; count; `changed`, in which
+whoever waited for a change is served.
 
 While none of these questions can have any other answer than yes, tsunami._wire takes the commands that were met before
 (`_learn`) straight to their handlers; it asks here for whatever is not of the common kind: `failed`, `later`,
 `note_slow`, `changed`, `replied`, `unwritable`.
 
-What it is not: it owns no socket and reads no clock but the app's. It writes nothing: a reply is returned, or an
-awaitable of one, and the app writes it. RESP itself, and the commands that run without Python, are tsunami._wire's.
+What it is not: it owns no socket, and what time it is the app says; it measures only how long its own commands take. It
+writes no replies: a reply is returned, or an awaitable of one, and the transport writes it. RESP itself, and the
+commands that run without Python, are tsunami._wire's.
 
 **Inside of another command.** EXEC and scripts carry commands out through `perform`: at once, never queued, never
 paused, never waiting. `may_block` is False meanwhile: a command that would wait answers as if its time were over, and
@@ -542,6 +543,11 @@ class Session:
             return shared.holds(self.conn.multi_writes)
         return shared.holds(self._may_write(command, argv))
 
+    def _sweep_fields(self) -> None:
+        """So that to every command a hash whose last field has expired is gone."""
+        while self.app.expire_fields():
+            pass
+
     def _before(self, command: Command, argv: list[bytes]) -> None:
         """What somebody wants to know before a command runs: of what is due, of what is read, and what is not there."""
         shared = self.app.shared
@@ -640,7 +646,7 @@ class Session:
 
         Logged once a minute, so that nobody can fill a disk with it.
         """
-        if self.app.shared.attack_logged_at(time.monotonic()):
+        if self.app.shared.may_log_attack(time.monotonic()):
             log.warning(ATTACK, self.peer)
         self.app.close_client(self)
         return NO_REPLY
@@ -659,8 +665,7 @@ class Session:
     def _call(self, command: Command, argv: list[bytes]) -> Reply | Awaitable[Reply]:
         assert command.handler is not None  # a container alone has an arity of two words at least
         if self.app.shared.timed.due_ms <= self.app.now_ms():
-            while self.app.expire_fields():  # so that a hash whose last field has expired is gone
-                pass
+            self._sweep_fields()
         start = _wire.clock_ns()
         args = argv[2:] if "|" in command.name else argv[1:]
         messages = self.app.shared.messages
@@ -681,7 +686,7 @@ class Session:
             messages.acting = outer
             self._missing = None
             if self.tracking is not None and self.tracking.caching and outer is None:
-                self._cached(command)
+                self._end_caching(command)
             if quiet:
                 _core.quiet(False)
             if monitors and command.name not in TOLD_FIRST:
@@ -705,7 +710,7 @@ class Session:
             self.changed()
         return reply
 
-    def _cached(self, command: Command) -> None:
+    def _end_caching(self, command: Command) -> None:
         """CLIENT CACHING is for the command behind it; other CLIENTs and a transaction do not count."""
         if not command.name.startswith("client|"):
             self.app.shared.tracking.cache_next(self, False)

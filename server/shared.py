@@ -1,6 +1,8 @@
-"""What the sessions of one server share: who is connected, what was counted, SLOWLOG, LATENCY and CLIENT PAUSE.
+"""What the sessions of one server share: who is connected, what was counted, SLOWLOG, LATENCY and CLIENT PAUSE; and
+one of each thing that knows more than one session: signals, clients that wait, messages, tracking, scripts.
 
-What it is not: settings (config.py), or counters of the hot path (they live in tsunami._wire.Plane).
+What it is not: settings (config.py), users (they are the app's), or counters of the hot path (they live in
+tsunami._wire.Plane).
 
 What must stay true:
 
@@ -53,8 +55,8 @@ class Shared:
     sessions: "dict[int, Session]" = field(default_factory=dict)
     holders: "dict[int, Session]" = field(default_factory=dict)  # those that are somebody to the tables, by that id
     identities: "dict[bytes, Session]" = field(default_factory=dict)  # those that said ETS.HELLO, by what they said
-    blocking: "Blocking" = field(init=False)
-    messages: "Messages" = field(init=False)  # these three are the app's to make: they send
+    blocking: "Blocking" = field(init=False)  # these four are the app's to make
+    messages: "Messages" = field(init=False)
     notifications: "Notifications" = field(init=False)
     tracking: "Tracking" = field(init=False)
     writes_cold_for: set[str] = field(default_factory=set)  # why commands that write do not run natively
@@ -89,8 +91,8 @@ class Shared:
         session = self.holders.get(holder.id)
         return session.id if session is not None else f"session:{holder.id}"
 
-    def attack_logged_at(self, now_s: float) -> bool:
-        """Is it time to log an attack again?"""
+    def may_log_attack(self, now_s: float) -> bool:
+        """Was none logged for a minute? Then this one is."""
         due = now_s - self.attack_s > 60
         if due:
             self.attack_s = now_s
@@ -134,6 +136,11 @@ class Shared:
         self.slow.appendleft(SlowEntry(self.slow_seen, now_ms // 1000, usec, shown, peer, name))
         self.slow_seen += 1
         self.trim_slow(keep)
+
+    def take_slow(self, plane: "_wire.Plane", now_ms: int, keep: int) -> None:
+        """Log what the plane has noted of slow hot commands since it was last asked."""
+        for conn_id, usec, argv in plane.take_slow():
+            self.note_slow(argv, usec, now_ms, self.sessions.get(conn_id), keep)
 
     def trim_slow(self, keep: int) -> None:
         while len(self.slow) > keep:

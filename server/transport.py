@@ -8,7 +8,8 @@
 
 What it is: accepting, answering cold commands one after the other, closing.
 
-What it is not: it knows no command, and of the session only execute(), closing and closed().
+What it is not: it knows no command. A session is handed to tsunami._wire, which carries out its commands; here only the
+end of a connection is told to it, and a reply that came later is written for it.
 
 What must stay true:
 

@@ -260,6 +260,18 @@ def test_slowlog_sees_hot_commands_too(client: Client) -> None:
     client.value("SLOWLOG", "RESET")
 
 
+def test_slowlog_keeps_a_hot_command_of_a_client_that_has_gone(server: Any, client: Client) -> None:
+    client.value("CONFIG", "SET", "slowlog-log-slower-than", "1000")  # below that all commands run in Python
+    client.value("SLOWLOG", "RESET")
+    with Client(server.port) as other:
+        other.value("MSET", *range(100_000))
+    time.sleep(0.25)  # so that the app, which looks ten times a second, comes by first
+    assert [b"MSET", b"0"] in [entry[3][:2] for entry in client.value("SLOWLOG", "GET", "-1")]
+    client.value("CONFIG", "SET", "slowlog-log-slower-than", "10000")
+    client.value("SLOWLOG", "RESET")
+    client.value("FLUSHALL")
+
+
 def test_latency_samples_what_is_above_the_threshold(client: Client) -> None:
     client.value("LATENCY", "RESET")
     client.value("DEBUG", "SLEEP", "0.02")

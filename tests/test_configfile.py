@@ -263,6 +263,7 @@ def test_rewrite_over_the_wire_and_a_start_from_what_it_wrote(tmp_path: Path) ->
         assert client("CONFIG", "SET", "hz", "20", "maxclients", "50", "notify-keyspace-events", "KEA") == OK
         assert client("ACL", "SETUSER", "alice", "on", ">pw", "~a*", "+get", "(~b* +set)") == OK
         assert client("CONFIG", "REWRITE") == OK
+        assert f"config_file:{path}\r\n".encode() in client.value("INFO", "server")
     assert path.read_text().startswith("# mine\nhz = 20\n")
     assert ">pw" not in path.read_text()
     assert path.stat().st_mode & 0o777 == 0o640

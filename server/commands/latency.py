@@ -179,11 +179,10 @@ container("SLOWLOG", group="server", since="2.2.12", summary="Commands on the lo
 
 
 def gathered(session: Session) -> deque[SlowEntry]:
-    """The log, with what the plane has noted of hot commands since it was last looked at."""
-    shared, keep = session.app.shared, session.setting("slowlog-max-len")
-    for conn_id, usec, argv in session.app.plane.take_slow():
-        shared.note_slow(argv, usec, session.app.now_ms(), shared.sessions.get(conn_id), keep)
-    return shared.slow
+    """The log, with the hot commands of just now."""
+    app = session.app
+    app.shared.take_slow(app.plane, app.now_ms(), session.setting("slowlog-max-len"))
+    return app.shared.slow
 
 
 @command(

@@ -10,7 +10,7 @@ from tsunami._core import Collection
 from tsunami._wire import OK, Verbatim
 from tsunami_server.arguments import SYNTAX, integer
 from tsunami_server.command import HELP, CommandError, Reply, add_help, command, container
-from tsunami_server.commands.info import resident_bytes, startup_bytes
+from tsunami_server.commands.info import STARTUP, resident_bytes
 from tsunami_server.session import Session
 
 container("MEMORY", group="server", since="4.0.0", summary="Commands on memory.")
@@ -48,7 +48,7 @@ def ratio(a: int, b: int) -> float:
          tips=TOLD_BY_ALL)  # fmt: skip
 def memory_stats(session: Session, args: list[bytes]) -> Reply:
     used, held = _core.memory()
-    resident, startup, clients = resident_bytes(), startup_bytes(), buffers(session)
+    resident, startup, clients = resident_bytes(), STARTUP, buffers(session)
     scripts = session.app.shared.scripts
     sizes = {db: len(keyspace(db)) for db in range(session.setting("databases"))}
     keys = sum(sizes.values())
