@@ -21,7 +21,7 @@
     select_count/3, select_delete/3, select_replace/3, select_reverse/2, select_reverse/3, select_reverse/4,
     setopts/3, slot/3, tab2list/2, take/3, test_ms/3, update_counter/4, update_counter/5, update_element/4,
     update_element/5, whereis/2, foldl/4, foldr/4, init_table/3, tab2file/3, tab2file/4, file2tab/2,
-    file2tab/3, to_dets/3, from_dets/3, i/1
+    file2tab/3, tabfile_info/2, to_dets/3, from_dets/3, table/2, table/3, i/1
 ]).
 
 -export_type([conn/0, tab/0]).
@@ -336,6 +336,17 @@ pieces(_, Tab, '$end_of_table') ->
 pieces(Conn, Tab, {Objects, Continuation}) ->
     true = insert(Conn, Tab, Objects),
     pieces(Conn, Tab, ets:match_object(Continuation)).
+
+%% @doc What a file of this node tells of the table that it holds.
+-spec tabfile_info(conn(), file:name()) -> {ok, [tuple()]} | {error, term()}.
+tabfile_info(_, File) -> ets:tabfile_info(File).
+
+%% @doc A handle of the table for query list comprehensions, as `ets:table/1,2'.
+-spec table(conn(), tab()) -> qlc:query_handle().
+table(Conn, Tab) -> tsunami_qlc:table(Conn, Tab, []).
+
+-spec table(conn(), tab(), tsunami_qlc:option() | [tsunami_qlc:option()]) -> qlc:query_handle().
+table(Conn, Tab, Options) -> tsunami_qlc:table(Conn, Tab, Options).
 
 %% @doc Replace the contents of a Dets table by those of a table.
 -spec to_dets(conn(), tab(), dets:tab_name()) -> dets:tab_name().

@@ -15,7 +15,7 @@
     select_count/2, select_delete/2, select_replace/2, select_reverse/1, select_reverse/2, select_reverse/3,
     setopts/2, slot/2, tab2list/1, take/2, test_ms/2, update_counter/3, update_counter/4, update_element/3,
     update_element/4, whereis/1, foldl/3, foldr/3, init_table/2, tab2file/2, tab2file/3, file2tab/1,
-    file2tab/2, to_dets/2, from_dets/2, i/0
+    file2tab/2, tabfile_info/1, to_dets/2, from_dets/2, table/1, table/2, i/0
 ]).
 
 %% @doc The calling process's connection.
@@ -222,6 +222,15 @@ file2tab(File) -> tsunami:file2tab(connection(), File).
 
 -spec file2tab(term(), term()) -> term().
 file2tab(File, Options) -> tsunami:file2tab(connection(), File, Options).
+
+-spec tabfile_info(term()) -> term().
+tabfile_info(File) -> ets:tabfile_info(File).
+
+-spec table(term()) -> term().
+table(Tab) -> tsunami:table(connection(), Tab).
+
+-spec table(term(), term()) -> term().
+table(Tab, Options) -> tsunami:table(connection(), Tab, Options).
 
 -spec to_dets(term(), term()) -> term().
 to_dets(Tab, Dets) -> tsunami:to_dets(connection(), Tab, Dets).

@@ -4,6 +4,7 @@
 
 %% The assertions alone: eunit.hrl, which has them too, comes with packages of its own.
 -include_lib("stdlib/include/assert.hrl").
+-include_lib("stdlib/include/qlc.hrl").
 
 port() -> list_to_integer(os:getenv("TSUNAMI_PORT", "6379")).
 
@@ -274,6 +275,25 @@ a_fold_sees_what_its_fun_writes_test() ->
         true = tsunami:insert(C, T, [{1}, {2}]),
         Up = fun({N}, Seen) -> N < 5 andalso tsunami:insert(C, T, {N + 1}), [N | Seen] end,
         ?assertEqual([5, 4, 3, 2, 1], tsunami:foldl(C, Up, [], T))
+    end).
+
+queries_test() ->
+    with(fun(C) ->
+        [begin
+            T = tsunami:new(C, t, [Type]),
+            true = tsunami:insert(C, T, [{N, N rem 3} || N <- lists:seq(1, 2500)]),
+            [begin
+                H = tsunami:table(C, T, {traverse, Traverse}),
+                ?assertEqual(lists:seq(3, 2500, 3), lists:sort(qlc:e(qlc:q([K || {K, 0} <- H])))),
+                ?assertEqual([{7, 1}], qlc:e(qlc:q([O || {K, _} = O <- H, K =:= 7])))
+             end || Traverse <- [select, first_next, last_prev, {select, [{'$1', [], ['$1']}]}]],
+            H = tsunami:table(C, T, [{n_objects, 100}]),
+            ?assertEqual([2, 2], qlc:e(qlc:q([B || {A, X} <- H, {B, Y} <- H, A < 3, B =:= X + 1, Y =:= 2]))
+                         ++ qlc:e(qlc:q([K || {K, _} <- H, K =:= 2]))),
+            ?assertEqual(false, tsunami:info(C, T, fixed)),
+            ?assertError(badarg, tsunami:table(C, T, [{n_objects, 0}])),
+            ?assertError(badarg, tsunami:table(C, T, [{traverse, sideways}]))
+         end || Type <- [set, ordered_set, bag, duplicate_bag]]
     end).
 
 init_table_closes_what_it_cannot_insert_test() ->
