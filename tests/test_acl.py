@@ -781,6 +781,31 @@ def test_rights_that_are_taken_away_before_exec_are_not_there_in_it(server: Any,
         assert root("GET", "k") == ("$", b"before")
 
 
+@pytest.mark.parametrize("change", ["AUTH bob pw", "ACL SETUSER alice -set"])
+def test_rights_that_change_inside_of_a_transaction_count_for_what_stands_behind(
+    server: Any, root: Client, change: str
+) -> None:
+    root("SET", "k", "before")
+    root("ACL", "SETUSER", "bob", "on", ">pw", "+@all", "-set", "~*", "&*")
+    with alice(server, root, "+@all", "~*", "&*") as client:
+        assert client("MULTI") == OK
+        assert client(*change.split()) == ("+", "QUEUED")
+        client.all([("SET", "k", "after"), ("GET", "k")])
+        denied = ("-", CHANGED + "no permission to execute the command or subcommand")
+        assert client("EXEC") == ("*", [OK, denied, ("$", b"before")])
+        assert client("SET", "k", "after")[1].startswith("NOPERM")
+        assert root("GET", "k") == ("$", b"before")
+
+
+def test_a_user_who_logs_in_inside_of_a_transaction_may_do_there_what_he_may(server: Any, root: Client) -> None:
+    with alice(server, root, "+multi", "+exec", "+auth", "+set", "~a*") as client:
+        root("ACL", "SETUSER", "bob", "on", ">pw", "+@all", "~*", "&*")
+        calls = ["MULTI", "AUTH bob wrong", "SET a 1", "AUTH bob pw", "SET a 2", "EXEC", "ACL WHOAMI"]
+        assert client.all([tuple(call.split()) for call in calls])[-2:] == [
+            ("*", [WRONG, OK, OK, OK]), ("$", b"bob"),
+        ]  # fmt: skip
+
+
 def test_watch_wants_the_right_to_its_keys(server: Any, root: Client) -> None:
     with alice(server, root, "+@all", "~a*") as client:
         assert client("WATCH", "a1") == OK

@@ -157,6 +157,7 @@ cdef bint conn_exec(conn_t* c, out_t* o, bint only_cold, run_t* outer) noexcept 
             call_rest(&c.plane.call)
             conn_inner(c, &q, o)
             conn_runs(c, &r, &q, o)
+            only_cold = conn_only_cold(c)       # AUTH, ACL SETUSER: what follows may be another user's, or less allowed
         if skipped or c.replies == 0:
             o.len = before
     named_release(&r)
