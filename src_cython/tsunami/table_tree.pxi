@@ -478,6 +478,7 @@ cdef int ordered_seek(table_t* t, const probe_t* start, int dir, row_sink_t sink
                 node = grove_step(t, s.grove, start, &key, dir)
             elif s.grove != NULL:
                 node = tree_seek(&s.grove.tree, NULL, dir, False)      # from the end behind, all keys are ahead
+                s.grove.tree.end[1 - dir] = node
             if node == 0:
                 st = ST_ABSENT
             else:

@@ -33,13 +33,21 @@
 # 3. size counts the nodes of the subtree.
 # 4. A node's piece holds the bytes of its key's form from the place it names (wavl_key).
 # 5. All keys of a tree share the first `shared` bytes of prefix.
-# 6. `end` is 0 or the last node. `moves` is another number, new in the arena, after whatever changes which nodes there
-#    are or how they stand; so a path or a walk's stack that was kept holds as long as it is the same.
+# 6. `end` is the first node and the last one, or 0 where that is not known. `moves` is another number, new in the arena,
+#    after whatever changes which nodes there are or how they stand; so a path or a walk's stack that was kept holds as
+#    long as it is the same.
+#
+# ## Its two ends
+#
+# Who fills a tree in order, or uses it as a queue, is always at an end. There a tree remembers the node (whoever came
+# to an end has it looked up there first) and, if it is large, the path: its *spine*, left or right. A spine turns but
+# one way, so what an update does to it is plain: a rotation takes one node off it or puts one on. The two spines have
+# only the root in common, so that an update at one end leaves the other one as it is unless it changes the root.
 
 cdef enum:
     PATH_MAX = 80                           # nodes on a path: 2 log2(2^32), and some
     SIDE_BY_SIDE = 16
-    SPINE_LEAST = 256                       # nodes of a tree that remembers the path to its end
+    SPINE_LEAST = 256                       # nodes of a tree that remembers the paths to its ends
 
 cdef enum:                                  # the cases drawn below, counted for tests
     CASE_PROMOTE
@@ -66,7 +74,7 @@ cdef struct turn_t:
 cdef struct path_t:
     size_t n
     size_t turns                            # rotations made
-    size_t turned                           # at which depth the last single one of rise was
+    size_t turned                           # at which depth the last one was, of rise if it was single, or of fall
     turn_t[PATH_MAX] step
 
 include "wavl_arena.pxi"
@@ -78,7 +86,7 @@ cdef void tree_open(tree_t* t, arena_t* arena, uint32_t keypos) noexcept nogil:
     t.root = 0
     t.keypos = keypos
     t.shared = 0
-    t.end = 0
+    t.end[LEFT] = t.end[RIGHT] = 0
     t.moves = 0
 
 
@@ -206,78 +214,109 @@ cdef uint32_t path_down(const tree_t* t, look_t* k, path_t* path) noexcept nogil
     return node
 
 
-cdef void path_end(const tree_t* t, uint32_t m, path_t* path) noexcept nogil:
-    """To behind the last node, without a comparison: along the right spine, whose nodes have no upper bound, so that no
-    key below them shares more than m with it."""
+cdef void path_end(const tree_t* t, int dir, uint32_t m, path_t* path) noexcept nogil:
+    """To beyond the last node in a direction, without a comparison: along a spine, whose nodes have no bound on that
+    side, so that no key below them shares more than m with it."""
     cdef const arena_t* a = t.arena
     cdef uint32_t node = t.root
-    cdef size_t n = 0
-    while node:
-        path.step[n].node = node
-        path.step[n].dir = RIGHT
-        path.step[n].m = m
-        n += 1
-        node = node_hot(a, node).link[RIGHT]
-    path.n = n
+    path.n = 0
     path.turns = 0
+    while node:
+        path_add(path, node, dir, m)
+        node = node_hot(a, node).link[dir]
 
 
-cdef inline bint path_is_end(const path_t* path) noexcept nogil:
-    """Does it lead to behind the last node?"""
+cdef inline bint path_is_end(const path_t* path, int dir) noexcept nogil:
+    """Does it lead to beyond the last node in this direction?"""
     cdef size_t i
     for i in range(path.n):
-        if path.step[i].dir != RIGHT:
+        if path.step[i].dir != <uint32_t>dir:
             return False
     return True
 
 
-cdef path_t* spine_path(tree_t* t, uint32_t m, path_t* home) noexcept nogil:
+# ---- the ends
+
+cdef inline int end_side(tree_t* t, look_t* k, bint on) noexcept nogil:
+    """Beyond which end that is known does k stand; with `on`: on which end? LEFT or RIGHT, or EQUAL if neither."""
+    cdef look_t beyond
+    cdef uint32_t m = k.m
+    cdef int dir = RIGHT, to
+    while dir >= LEFT:
+        if t.end[dir]:
+            beyond = k[0]
+            to = look_at(t, &beyond, t.end[dir])
+            if to == (EQUAL if on else dir):
+                if ts_unlikely(beyond.asked) and to == dir:
+                    beyond.asked = False
+                    piece_heal(t, t.end[dir], m, beyond.common[dir])
+                k[0] = beyond
+                return dir
+        dir -= 1
+    return EQUAL
+
+
+cdef path_t* spine_path(tree_t* t, int dir, uint32_t m, path_t* home) noexcept nogil:
     """path_end, which a large tree remembers: to walk down there is a chain of loads that wait for each other."""
     cdef arena_t* a = t.arena
-    if a.spine == NULL and tree_count(t) >= SPINE_LEAST:
-        a.spine = <path_t*>malloc(sizeof(path_t))
-        a.spent += block_bytes(sizeof(path_t)) if a.spine != NULL else 0
-    if a.spine == NULL:
-        path_end(t, m, home)
-        return home
-    if a.spine_moves != t.moves or a.spine.step[0].m != m:
-        a.spine_moves = 0
-        path_end(t, m, a.spine)
-    a.spine.turns = 0
-    return a.spine
-
-
-cdef inline void spine_grows(tree_t* t, path_t* path, uint32_t node) noexcept nogil:
-    """A node has been put behind this path's end. At most it was turned once, which took a node off the spine."""
+    cdef path_t* path = a.spine[dir]
     cdef size_t i
-    if path != t.arena.spine:
+    if path == NULL and tree_count(t) >= SPINE_LEAST:
+        path = a.spine[dir] = <path_t*>malloc(sizeof(path_t))
+        if path != NULL:
+            a.spent += block_bytes(sizeof(path_t))
+            held_add(block_bytes(sizeof(path_t)))
+    if path == NULL:
+        path_end(t, dir, m, home)
+        return home
+    if a.spine_moves[dir] != t.moves:
+        path_end(t, dir, m, path)
+    elif path.step[0].m != m:
+        for i in range(path.n):
+            path.step[i].m = m
+    a.spine_moves[dir] = 0
+    path.turns = 0
+    return path
+
+
+cdef inline void spine_grows(tree_t* t, path_t* path, int dir, uint32_t node) noexcept nogil:
+    """A node has been put beyond this path's end. At most it was turned once, which took a node off the spine."""
+    cdef size_t i
+    if path != t.arena.spine[dir] or path.turns > 1 or path.n + 1 >= PATH_MAX:
         return
-    t.arena.spine_moves = 0
-    if path.turns > 1 or path.n + 1 >= PATH_MAX:
-        return
-    path_add(path, node, RIGHT, path.step[0].m)
+    path_add(path, node, dir, path.step[0].m)
     if path.turns == 1:
         path.n -= 1
         for i in range(path.turned, path.n):
             path.step[i].node = path.step[i + 1].node
-    t.arena.spine_moves = t.moves
+    t.arena.spine_moves[dir] = t.moves
 
 
-cdef inline path_t* look_end(tree_t* t, look_t* k, path_t* home) noexcept nogil:
-    """When keys come in ascending order: does k come behind the last one, too? Then the path that leads there, in
-    `home` or elsewhere; else NULL."""
-    cdef uint32_t m = k.m
-    cdef look_t beyond
-    if t.end == 0:
-        return NULL
-    beyond = k[0]
-    if look_at(t, &beyond, t.end) != RIGHT:
-        return NULL
-    if ts_unlikely(beyond.asked):
-        beyond.asked = False
-        piece_heal(t, t.end, m, beyond.common[RIGHT])
-    k[0] = beyond
-    return spine_path(t, m, home)
+cdef inline void spine_shrinks(tree_t* t, path_t* path, int dir, uint32_t m) noexcept nogil:
+    """The node behind this path, which was the last one in a direction, has been taken out. Its only child, a leaf, has
+    come in its place; and where there was a rotation a node from beside the spine has come onto it."""
+    cdef size_t i
+    cdef uint32_t child
+    if path.turns:
+        for i in range(path.n, path.turned, -1):
+            path.step[i] = path.step[i - 1]
+        path.n += 1
+        path.step[path.turned].node = path_link(t, path, path.turned)[0]
+        path.step[path.turned].dir = dir
+        path.step[path.turned].m = m
+    child = path_link(t, path, path.n)[0]
+    if child:
+        path_add(path, child, dir, m)
+    t.end[dir] = path.step[path.n - 1].node if path.n else 0
+    if path == t.arena.spine[dir] and 0 < path.n < PATH_MAX - 2:
+        t.arena.spine_moves[dir] = t.moves
+
+
+cdef inline void spine_stays(tree_t* t, int dir, uint32_t root, uint64_t moves) noexcept nogil:
+    """An update at the other end has begun with this root, and this number of moves."""
+    cdef arena_t* a = t.arena
+    if a.spine_moves[dir] == moves and t.root == root and moves and a.spine[dir].step[0].m <= t.shared:
+        a.spine_moves[dir] = t.moves
 
 
 cdef inline uint32_t* path_link(tree_t* t, path_t* path, size_t depth) noexcept nogil:
@@ -462,14 +501,14 @@ cdef int tree_put(tree_t* t, const form_t* key, uint64_t* row, uint64_t** old) n
     ST_OK; ST_NO_MEMORY or ST_TOO_LARGE, and nothing has changed."""
     cdef look_t k
     cdef path_t home
-    cdef path_t* path
-    cdef uint32_t node
+    cdef path_t* path = &home
+    cdef uint32_t node, root
+    cdef uint64_t moves
     cdef size_t differs
-    cdef int st
+    cdef int side, st
     look_begin(&k, t, key, True)
-    path = look_end(t, &k, &home)
-    if path == NULL:
-        path = &home
+    side = end_side(t, &k, False)
+    if side == EQUAL:
         node = path_down(t, &k, path)
         if node:
             old[0] = node_row(t, node)
@@ -479,6 +518,10 @@ cdef int tree_put(tree_t* t, const form_t* key, uint64_t* row, uint64_t** old) n
     st = arena_reserve(t.arena, 1)
     if st != ST_OK:
         return st
+    if side != EQUAL:
+        path = spine_path(t, side, k.m, &home)
+    root = t.root
+    moves = t.moves
     node = node_take(t.arena)
     node_fill(t, node, row)
     prefix_narrow(t, key.p, key.n)
@@ -486,11 +529,16 @@ cdef int tree_put(tree_t* t, const form_t* key, uint64_t* row, uint64_t** old) n
     piece_set(t, node, key.p, piece_place(k.m, differs, key.n))
     path_link(t, path, path.n)[0] = node
     path_count(t, path, path.n, 1)
-    t.end = node if path == t.arena.spine or path_is_end(path) else 0
     tree_moved(t)
     rise(t, path, path.n, node)
     turns_met(t, path)
-    spine_grows(t, path, node)
+    if side == EQUAL:
+        t.end[LEFT] = node if path_is_end(path, LEFT) else 0
+        t.end[RIGHT] = node if path_is_end(path, RIGHT) else 0
+        return ST_OK
+    t.end[side] = node
+    spine_grows(t, path, side, node)
+    spine_stays(t, 1 - side, root, moves)
     return ST_OK
 
 
@@ -548,6 +596,7 @@ cdef bint fall_rotate(tree_t* t, path_t* path, size_t depth) noexcept nogil:
     if not two_below(a, h.link[to], y):
         case_met(t, CASE_FALL_SINGLE)
         rotate(t, path, path_link(t, path, depth), to, at.m)
+        path.turned = depth
         flip(a, y)
         flip(a, p)
         if is_leaf(a, p):
@@ -557,6 +606,7 @@ cdef bint fall_rotate(tree_t* t, path_t* path, size_t depth) noexcept nogil:
     if not two_below(a, h.link[1 - to], y):
         case_met(t, CASE_FALL_DOUBLE)
         rotate_double(t, path, path_link(t, path, depth), to, at.m)
+        path.turned = depth
         flip(a, y)
         return True
     case_met(t, CASE_DEMOTE_BOTH)
@@ -628,8 +678,10 @@ cdef uint64_t* unlink(tree_t* t, path_t* path, uint32_t node, size_t m) noexcept
     three = path.n > 0 and two_below(a, heir, path.step[path.n - 1].node)
     path_link(t, path, path.n)[0] = h.link[0] | h.link[1]
     path_count(t, path, path.n, <uint32_t>-1)
-    if heir == t.end:
-        t.end = 0
+    if heir == t.end[LEFT]:
+        t.end[LEFT] = 0
+    if heir == t.end[RIGHT]:
+        t.end[RIGHT] = 0
     tree_moved(t)
     node_give(a, heir)
     fall(t, path, path.n, three)
@@ -642,9 +694,27 @@ cdef uint64_t* tree_take(tree_t* t, const form_t* key) noexcept nogil:
     cdef look_t k
     cdef path_t path
     cdef uint32_t node
+    cdef int side
     look_begin(&k, t, key, True)
+    side = end_side(t, &k, True)
+    if side != EQUAL:
+        return tree_take_end(t, side, k.m)
     node = path_down(t, &k, &path)
     return unlink(t, &path, node, k.m) if node else NULL
+
+
+cdef uint64_t* tree_take_end(tree_t* t, int dir, uint32_t m) noexcept nogil:
+    """Take out the last row in a direction, whose node is known; m: what its key shares with all others, or less."""
+    cdef path_t home
+    cdef path_t* path = spine_path(t, dir, m, &home)
+    cdef uint32_t root = t.root
+    cdef uint64_t moves = t.moves
+    cdef uint64_t* row
+    path.n -= 1
+    row = unlink(t, path, t.end[dir], m)
+    spine_shrinks(t, path, dir, m)
+    spine_stays(t, 1 - dir, root, moves)
+    return row
 
 
 include "wavl_walk.pxi"

@@ -47,8 +47,8 @@ cdef struct arena_t:
     uint32_t table_cap      # chunks there is room for in the three arrays above
     size_t spent
     uint64_t moves          # the last number that was given to a tree's moves
-    path_t* spine           # the path behind the last key of one tree: of the one with these moves; NULL until used
-    uint64_t spine_moves    # 0: of none
+    path_t* spine[2]        # the paths beyond the ends of one tree: of the one with these moves; NULL until used
+    uint64_t[2] spine_moves # 0: of none
 
 cdef uint32_t knob_arena_first = 16         # nodes in a fresh arena's first chunk, node 0 included
 
@@ -100,7 +100,10 @@ cdef void arena_close(arena_t* a) noexcept nogil:
     """Give everything back; all trees of the arena are gone with it. It is as if just opened."""
     cdef size_t i
     cdef uint64_t* cases = a.cases
-    free(a.spine)
+    for i in range(2):
+        if a.spine[i] != NULL:
+            held_sub(block_bytes(sizeof(path_t)))
+            free(a.spine[i])
     for i in range(arena_chunks(a)):
         chunk_give(a, i)
     if a.table_cap:

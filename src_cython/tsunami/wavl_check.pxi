@@ -102,23 +102,25 @@ cdef str nodes_check(const tree_t* t):
 
 cdef str tree_check(const tree_t* t):
     """None, or which of wavl.pxi's promises is broken, and where."""
+    cdef int dir
     if parity(t.arena, 0) == 0 or not is_leaf(t.arena, 0) or size_at(t.arena, 0)[0] != 0:
         return "node 0 was written to"
-    if t.end != 0 and t.end != tree_seek(t, NULL, LEFT, False):
-        return f"the end is node {t.end}, which is not the last"
-    if t.arena.spine != NULL and t.arena.spine_moves == t.moves and not spine_holds(t):
-        return "the spine that is remembered is not the tree's"
+    for dir in range(2):
+        if t.end[dir] != 0 and t.end[dir] != tree_outermost(t, t.root, dir):
+            return f"node {t.end[dir]} is remembered for end {dir}, and is not the last there"
+        if t.arena.spine[dir] != NULL and t.moves and t.arena.spine_moves[dir] == t.moves and not spine_holds(t, dir):
+            return f"spine {dir}, which is remembered, is not the tree's"
     return nodes_check(t)
 
 
-cdef bint spine_holds(const tree_t* t) noexcept nogil:
-    cdef const path_t* spine = t.arena.spine
+cdef bint spine_holds(const tree_t* t, int dir) noexcept nogil:
+    cdef const path_t* spine = t.arena.spine[dir]
     cdef uint32_t node = t.root
     cdef size_t i
     for i in range(spine.n):
-        if spine.step[i].node != node or spine.step[i].dir != RIGHT or spine.step[i].m > t.shared:
+        if spine.step[i].node != node or spine.step[i].dir != <uint32_t>dir or spine.step[i].m > t.shared:
             return False
-        node = node_hot(t.arena, node).link[RIGHT]
+        node = node_hot(t.arena, node).link[dir]
     return node == 0
 
 
@@ -134,7 +136,7 @@ cdef str arena_check(const arena_t* a, size_t in_use):
     if a.bump - 1 - spare != in_use:
         return f"{a.bump - 1 - spare} nodes are given out, {in_use} are in trees"
     spare = 3 * block_bytes(a.table_cap * sizeof(void*)) if a.table_cap else 0
-    spare += block_bytes(sizeof(path_t)) if a.spine != NULL else 0
+    spare += block_bytes(sizeof(path_t)) * ((a.spine[0] != NULL) + (a.spine[1] != NULL))
     if a.spent != spare + (a.cap * NODE_BYTES if chunks else 0):
         return "the bytes of the nodes are not what was accounted"
     return None

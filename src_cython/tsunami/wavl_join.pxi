@@ -95,7 +95,7 @@ cdef void join_parts(tree_t* t, part_t* low, uint32_t m, part_t* high, part_t* o
 cdef inline void tree_rooted(tree_t* t, uint32_t root) noexcept nogil:
     """Other nodes than before."""
     t.root = root
-    t.end = 0
+    t.end[LEFT] = t.end[RIGHT] = 0
     tree_moved(t)
 
 

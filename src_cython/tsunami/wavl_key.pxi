@@ -40,7 +40,7 @@ cdef struct tree_t:
     uint32_t root
     uint32_t keypos
     uint32_t shared                         # bytes that all keys share, of prefix
-    uint32_t end                            # the last node, if the last key to come in came behind all others; or 0
+    uint32_t[2] end                         # the first and the last node, where they are known; or 0
     uint64_t moves                          # another one whenever nodes have come, gone, or changed places
     char[OFF_MAX + 2] prefix
 

@@ -151,7 +151,7 @@ cdef uint32_t tree_seek(const tree_t* t, const form_t* key, int dir, bint inclus
     """The nearest node in direction dir of the key, or bound; NULL: the first in that direction. 0 if there is none."""
     cdef look_t k
     if key == NULL:
-        return tree_outermost(t, t.root, 1 - dir)
+        return t.end[1 - dir] if t.end[1 - dir] else tree_outermost(t, t.root, 1 - dir)
     look_begin(&k, t, key, False)
     return tree_seek_look(t, &k, dir, inclusive)
 
