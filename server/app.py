@@ -46,6 +46,7 @@ from tsunami_server.tls import make_context
 from tsunami_server.tracking import Tracking
 from tsunami_server.transport import Client, NativeTransport, StreamTransport, TlsTransport, is_loopback
 from tsunami_server.users import ChangeError, Users
+from tsunami_server.values.list import room
 
 log = logging.getLogger("tsunami")
 T = TypeVar("T")
@@ -701,7 +702,7 @@ class App:
 
 def small_values(config: Config) -> dict[str, int]:
     """Up to what size values with parts are one term, as the plane wants to know it. values/ has the same rules."""
-    elements = config.integer("list-max-listpack-size")
+    list_entries, list_bytes = room(config.integer("list-max-listpack-size"))
     return {
         "hash_entries": config.integer("hash-max-listpack-entries"),
         "hash_value": config.integer("hash-max-listpack-value"),
@@ -710,8 +711,8 @@ def small_values(config: Config) -> dict[str, int]:
         "set_value": config.integer("set-max-listpack-value"),
         "zset_entries": config.integer("zset-max-listpack-entries"),
         "zset_value": config.integer("zset-max-listpack-value"),
-        "list_entries": elements if elements >= 0 else sys.maxsize,
-        "list_bytes": 8192 if elements >= 0 else 4096 << min(-1 - elements, 4),
+        "list_entries": list_entries,
+        "list_bytes": list_bytes,
     }
 
 

@@ -68,9 +68,10 @@ def test_one_that_outgrows_the_settings_is_large_and_stays_so(client: Client, ca
 @pytest.mark.parametrize(
     ("lengths", "most", "so"),
     [
-        ([1] * 4, 4, True), ([1] * 5, 4, False), ([9000], 1, True), ([4094], -1, True), ([4095], -1, False),
+        ([1] * 4, 4, True), ([1] * 5, 4, False), ([8190], 1, True), ([8191], 1, False),
+        ([4094] * 2, 5, True), ([4094, 4095], 5, False), ([4094], -1, True), ([4095], -1, False),
         ([1] * 1365, -1, True), ([1] * 1366, -1, False), ([8190], -2, True), ([8191], -2, False), ([65534], -5, True),
-        ([65535], -5, False), ([65534], -9, True), ([], 0, True), ([0], 0, False),
+        ([65535], -5, False), ([65534], -9, True), ([], 0, True), ([0], 0, True), ([0] * 2, 0, False),
     ],
 )  # fmt: skip
 def test_what_fits_into_one_term(lengths: list[int], most: int, so: bool) -> None:

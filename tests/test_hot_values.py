@@ -7,6 +7,7 @@ ordinary ones. Against Redis itself both are held by test_differential_collectio
 """
 
 import random
+from collections import deque
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -14,6 +15,8 @@ from _server import Process, Wire, request, tsunami_server
 
 import tsunami
 from tsunami import _wire
+from tsunami._core import Collection
+from tsunami_server.values.list import room
 
 SMALL = {
     "hash-max-listpack-entries": 3,
@@ -234,3 +237,99 @@ def test_a_limit_is_left_to_python(conn: _wire.Conn) -> None:
     assert natively(conn, [b"SCARD", b"s"]) == b":100\r\n"
     assert natively(conn, [b"HSET", b"h", b"f", b"x" * 101]) is None
     assert natively(conn, [b"EXISTS", b"h"]) == b":0\r\n"
+
+
+@pytest.mark.parametrize("push", [b"RPUSH", b"LPUSH"])
+@pytest.mark.parametrize("short", [0, 5, 7, 8, 40])
+def test_the_bytes_of_a_small_list_have_a_limit(conn: _wire.Conn, push: bytes, short: int) -> None:
+    rest = 100 - (short + 2) - 2  # each takes two more than it is long
+    assert natively(conn, [push, b"l", b"x" * short]) == b":1\r\n"
+    assert natively(conn, [push, b"l", b"y" * (rest + 1)]) is None
+    assert natively(conn, [b"LLEN", b"l"]) == b":1\r\n"
+    assert natively(conn, [push, b"l", b"y" * rest]) == b":2\r\n"
+    assert natively(conn, [push, b"l", b""]) is None
+    assert natively(conn, [b"LLEN", b"l"]) == b":2\r\n"
+    assert type(tsunami.keyspace(0).lookup("l")[0][1]) is list
+
+
+@pytest.mark.parametrize("most", [-1, -2, 0, 3, 100])
+def test_a_list_outgrows_one_term_where_its_handler_says_so(servers: tuple[Process, Process], most: int) -> None:
+    """And up to there it is native."""
+    count, size = room(most)
+    native, python = (server.wire() for server in servers)
+    with native, python:
+        for wire in (native, python):
+            wire("FLUSHALL")
+            wire("CONFIG", "SET", "list-max-listpack-size", most)
+        before = calls(native)
+        for n in range(1, 5):
+            element = b"x" * (size // 4 - 2 + (n == 4))
+            assert native("RPUSH", "bytes", element) == python("RPUSH", "bytes", element) == n
+            expected = b"listpack" if n <= min(count, 3) else b"quicklist"
+            assert native("OBJECT", "ENCODING", "bytes") == python("OBJECT", "ENCODING", "bytes") == expected
+        assert calls(native)["hot_calls"] - before["hot_calls"] >= 3  # all but the one that is too much
+
+
+@pytest.fixture
+def jobs(conn: _wire.Conn) -> Collection:
+    """A large list of the numbers 0 to 999."""
+    rows = tsunami.Table("ordered_set")
+    rows.insert([(n << 20, b"%d" % n) for n in range(1000)])
+    large = Collection("list", rows)
+    tsunami.keyspace(0).insert(("jobs", large))
+    return large
+
+
+def test_a_large_list_grows_and_shrinks_at_both_ends(conn: _wire.Conn, jobs: Collection) -> None:
+    expected = deque(b"%d" % n for n in range(1000))
+    r = random.Random(5)
+    for n in range(3000):
+        left, elements = r.random() < 0.5, [b"%d" % (n + i) for i in range(r.randint(1, 3))]
+        if n % 1000 < 400:
+            expected.extendleft(elements) if left else expected.extend(elements)
+            reply = natively(conn, [b"LPUSH" if left else b"RPUSH", b"jobs", *elements])
+            assert reply == b":%d\r\n" % len(expected)
+        else:
+            element = expected.popleft() if left else expected.pop()
+            assert natively(conn, [b"LPOP" if left else b"RPOP", b"jobs"]) == b"$%d\r\n%b\r\n" % (len(element), element)
+        if n % 100 == 0:
+            jobs.rows.check()
+            assert jobs.copy() == list(expected)
+    while expected:
+        assert natively(conn, [b"LPOP", b"jobs"]) == b"$%d\r\n%b\r\n" % (len(expected[0]), expected.popleft())
+    assert natively(conn, [b"EXISTS", b"jobs"]) == b":0\r\n"
+    assert natively(conn, [b"LPOP", b"jobs"]) == b"$-1\r\n"
+
+
+@pytest.mark.parametrize("row", [("a", b"x"), (1 << 61, b"x"), (1 << 70, b"x"), (2.0**40, b"x")])
+def test_positions_that_are_not_its_own_leave_a_push_to_python(
+    conn: _wire.Conn, jobs: Collection, row: tuple[object, bytes]
+) -> None:
+    jobs.rows.insert(row)
+    assert natively(conn, [b"RPUSH", b"jobs", b"y", b"z"]) is None
+    assert len(jobs) == 1001
+    assert natively(conn, [b"LPUSH", b"jobs", b"y", b"z"]) == b":1003\r\n"
+    assert natively(conn, [b"RPOP", b"jobs"]) == b"$1\r\nx\r\n"
+
+
+def test_many_elements_cross_the_limit_of_positions_together(conn: _wire.Conn, jobs: Collection) -> None:
+    """Either all of a command's elements are put there natively, or none."""
+    jobs.rows.insert(((1 << 60) - (1 << 20), b"last"))
+    assert natively(conn, [b"RPUSH", b"jobs", b"a", b"b", b"c"]) == b":1004\r\n"
+    assert natively(conn, [b"RPUSH", b"jobs", b"d", b"e"]) is None
+    assert jobs.copy()[-4:] == [b"last", b"a", b"b", b"c"]
+
+
+def test_an_element_that_is_no_text_is_not_taken_out_natively(conn: _wire.Conn, jobs: Collection) -> None:
+    jobs.rows.insert((1 << 40, (1, 2)))
+    assert natively(conn, [b"RPOP", b"jobs"]) is None
+    assert len(jobs) == 1001
+    assert natively(conn, [b"LPOP", b"jobs"]) == b"$1\r\n0\r\n"
+
+
+def test_a_list_without_rows_or_of_another_type_is_left_to_python(conn: _wire.Conn) -> None:
+    for rows in (tsunami.Table("ordered_set"), tsunami.Table()):
+        tsunami.keyspace(0).insert(("odd", Collection("list", rows)))
+        for words in ([b"RPUSH", b"odd", b"x"], [b"LPOP", b"odd"]):
+            assert natively(conn, words) is None
+        rows.check()

@@ -7,6 +7,7 @@ bytes of a key a node shows, so that equal pieces and rows that have to be asked
 import math
 import random
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import cmp_to_key
 from typing import Any
@@ -662,3 +663,113 @@ def test_seek_and_rank_agree_with_a_sorted_list(some: list[Key], key: Key) -> No
         for inclusive in (False, True):
             expected = model.walk(key, dir, inclusive)
             assert same(expected[0] if expected else None, tree.seek(key, dir, inclusive))
+
+
+# ---- both ends
+
+
+class Both:
+    """A tree next to a deque: keys come beyond its ends, and go there."""
+
+    def __init__(self, start: int = 0) -> None:
+        self.tree = _Tree()
+        self.keys: deque[int] = deque()
+        self.low = self.high = start
+
+    def put(self, side: int) -> None:
+        key = self.high if side else self.low - 1
+        assert self.tree.put((key,)) is None
+        if side:
+            self.high += 1
+            self.keys.append(key)
+        else:
+            self.low -= 1
+            self.keys.appendleft(key)
+
+    def take(self, side: int) -> None:
+        if not self.keys:
+            return
+        key = self.keys.pop() if side else self.keys.popleft()
+        assert self.tree.take(key) == (key,)
+        if side:
+            self.high = key
+        else:
+            self.low = key + 1
+
+    def check(self) -> None:
+        self.tree.check()
+        self.tree.check_arena()
+        assert self.tree.walk() == [(key,) for key in self.keys]
+        for side in range(2):
+            assert self.tree.seek(dir=1 - side) == ((self.keys[-side],) if self.keys else None)
+
+
+BOTH: dict[str, Callable[[random.Random, int], tuple[int, int]]] = {
+    # at step i of 1800: which side, and how likely something is put there, in percent
+    "grows and shrinks on the right": lambda rng, i: (1, 75 if i < 900 else 20),
+    "grows and shrinks on the left": lambda rng, i: (0, 75 if i < 900 else 20),
+    "queue to the left": lambda rng, i: (1, 100) if i < 500 or rng.random() < 0.5 else (0, 0),
+    "queue to the right": lambda rng, i: (0, 100) if i < 500 or rng.random() < 0.5 else (1, 0),
+    "both sides": lambda rng, i: (rng.randrange(2), 70 if i // 450 % 2 == 0 else 30),
+    "around what is remembered": lambda rng, i: (rng.randrange(2), 100 if i < 256 else 50),
+}
+
+
+@pytest.mark.parametrize("start", [0, 10**6], ids=["through zero", "above zero"])
+@pytest.mark.parametrize("way", BOTH)
+def test_the_ends_are_remembered_rightly(way: str, start: int, piece: int) -> None:
+    rng = random.Random(way)
+    both = Both(start)
+    for i in range(1800):
+        side, growth = BOTH[way](rng, i)
+        if rng.random() * 100 < growth:
+            both.put(side)
+        else:
+            both.take(side)
+        if i % 23 == 0 or 254 < len(both.keys) < 258:
+            both.check()
+    both.check()
+    while both.keys:
+        both.take(rng.randrange(2))
+        if len(both.keys) % 23 == 0:
+            both.check()
+
+
+def test_a_large_tree_remembers_the_way_to_both_of_its_ends_and_a_small_one_where_they_are() -> None:
+    both = Both()
+    both.put(1)
+    assert both.tree.ends == ("node", "node")
+    while len(both.keys) < 2000:
+        both.put(len(both.keys) % 2)
+        assert "" not in both.tree.ends
+    kept = 0
+    for i in range(2000):
+        (both.put if i % 4 < 2 else both.take)(i % 2)
+        kept += both.tree.ends == ("path", "path")
+    assert kept > 1900  # but where the root changed
+    assert both.tree.put((0.5,)) is None
+    assert both.tree.ends == ("", "")
+    both.tree.take(0.5)
+    both.check()
+
+
+def test_a_key_at_the_end_is_replaced_there() -> None:
+    both = Both()
+    for _ in range(600):
+        both.put(1)
+    for key in (both.high - 1, both.low, 300):
+        assert both.tree.put((key, "new")) == (key,)
+        assert both.tree.find(key) == (key, "new")
+        both.tree.check()
+    assert both.tree.ends[1] == "path"
+
+
+def test_what_is_split_or_cut_knows_its_own_ends_only() -> None:
+    both = Both()
+    for _ in range(1200):
+        both.put(len(both.keys) % 2)
+    for cut in (both.tree.split(200), both.tree.cut(-100, False, 100, False), both.tree.cut(...)):
+        cut.check()
+        both.tree.check()
+        assert cut.seek(dir=0) == cut.walk()[-1]
+        assert cut.seek(dir=1) == cut.walk()[0]

@@ -11,6 +11,7 @@ many, also if all of them go to the same place.
 What must stay true: positions go up from element to element, and are integers (of any size).
 """
 
+import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
@@ -23,6 +24,7 @@ from tsunami_server.values.value import Limit, Value
 STRIDE = 1 << 20
 SURROUNDINGS = 16  # elements that are moved at first, when a gap is full
 PACK_BYTES = (4096, 8192, 16384, 32768, 65536)  # list-max-listpack-size -1 to -5
+PACK_SAFE = 8192  # and what a limit in elements allows
 
 
 class List(Value):
@@ -203,11 +205,21 @@ def evenly(low: int | None, high: int | None, near: int, count: int) -> Iterable
 # ---- how much fits into one term
 
 
-def fits(elements: list[object], most: int) -> bool:
-    """Is a list within list-max-listpack-size: so many elements, or (negative) so many bytes, where each element takes
-    two more than it is long?
+def room(most: int) -> tuple[int, int]:
+    """How many elements and how many bytes list-max-listpack-size allows: so many elements, one at least, as long as
+    they take no more than PACK_SAFE bytes; or (negative) so many bytes. Native commands go by it, too.
+
+    >>> room(128), room(0), room(-1) == (sys.maxsize, 4096), room(-9) == room(-5)
+    ((128, 8192), (1, 8192), True, True)
     """
     if most >= 0:
-        return len(elements) <= most
-    limit = PACK_BYTES[min(-most, len(PACK_BYTES)) - 1]
-    return 2 * len(elements) <= limit and sum([len(text_of(element)) + 2 for element in elements]) <= limit
+        return max(most, 1), PACK_SAFE
+    return sys.maxsize, PACK_BYTES[min(-most, len(PACK_BYTES)) - 1]
+
+
+def fits(elements: list[object], most: int) -> bool:
+    """Is a list within list-max-listpack-size, where each element takes two bytes more than it is long?"""
+    count, size = room(most)
+    if len(elements) > count or 2 * len(elements) > size:
+        return False
+    return sum([len(text_of(element)) + 2 for element in elements]) <= size

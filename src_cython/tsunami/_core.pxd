@@ -148,6 +148,9 @@ cdef collection_t* table_collection(table_t* t, cell_t c) noexcept nogil
 # Called under the stripe's lock for each row of a key: copy out what you need, call nothing that can wait.
 ctypedef void (*row_sink_t)(void* ctx, const uint64_t* row) noexcept nogil
 
+# The same, with an answer.
+ctypedef bint (*row_test_t)(void* ctx, const uint64_t* row) noexcept nogil
+
 # Read-modify-write under the stripe's lock (tables of type set). `old` is the stored row or NULL. Answers:
 #   ST_OK      and a row in `out` (built with row_begin..row_end at offset 0): store it, with *deadline (ms, 0: none;
 #              comes in as the old row's)
@@ -179,6 +182,9 @@ cdef int table_clear(table_t* t) noexcept nogil
 cdef int table_seek(table_t* t, const probe_t* start, int dir, row_sink_t sink, void* ctx) noexcept nogil
 cdef int ordered_nth(table_t* t, int64_t k, row_sink_t sink, void* ctx) noexcept nogil
 cdef int ordered_slice(table_t* t, int64_t k, size_t n, int dir, row_sink_t sink, void* ctx) noexcept nogil
+# Both ends without a search; side 0: the first row, 1: the last one. extend takes no deadline.
+cdef int ordered_pull(table_t* t, int side, row_test_t test, void* ctx) noexcept nogil
+cdef int ordered_extend(table_t* t, int side, row_edit_t edit, void* ctx) noexcept nogil
 cdef int ordered_rank(table_t* t, const probe_t* p, size_t* rank) noexcept nogil
 # The row under the first key goes, this row comes.
 cdef int ordered_move(table_t* t, const probe_t* from_key, const uint64_t* row) noexcept nogil

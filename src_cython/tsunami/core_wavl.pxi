@@ -240,6 +240,17 @@ cdef class _Tree:
             raise AssertionError(wrong)
 
     @property
+    def ends(self):
+        """What is known of the first and the last node: nothing, the "node", or the "path" that leads beyond it."""
+        cdef int side
+        return tuple([
+            "" if self.tree.end[side] == 0
+            else "path" if self.tree.moves and self.home.arena.spine_moves[side] == self.tree.moves
+            else "node"
+            for side in range(2)
+        ])
+
+    @property
     def height(self):
         return true_height(&self.tree)
 

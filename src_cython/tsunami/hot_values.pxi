@@ -743,37 +743,37 @@ cdef int hot_lindex(run_t* r) noexcept nogil:
         out_null(r.out, r.resp)
     return H_DONE
 
-cdef void sink_position(void* ctx, const uint64_t* row) noexcept nogil:
+cdef bint row_position(const uint64_t* row, int64_t* at) noexcept nogil:
+    """Where a row of a large list stands. False: Python knows better."""
+    if term_kind(row_cell(row, 0)) != K_INT:
+        return False
+    at[0] = term_int(row_cell(row, 0))
+    return -POSITION_MAX <= at[0] <= POSITION_MAX
+
+cdef int edit_beyond(void* ctx, const uint64_t* last, buf_t* out, uint64_t* deadline) noexcept nogil:
+    """Beyond the row at the end of a large list: one with the argument v.from_arg. Only the first one may be refused."""
     cdef value_t* v = <value_t*>ctx
-    v.start = term_int(row_cell(row, 0))
-    if term_kind(row_cell(row, 0)) != K_INT or v.start > POSITION_MAX or v.start < -POSITION_MAX:
-        v.r.odd = True
+    cdef size_t at = 0
+    cdef int st
+    if v.from_arg == 2 and (last == NULL or not row_position(last, &v.start)):
+        return ST_STOP
+    v.start += -LIST_STRIDE if v.dir else LIST_STRIDE
+    st = row_begin(out, 2, &at)
+    if st == ST_OK:
+        st = row_add_int(out, at, 0, v.start)
+    if st == ST_OK:
+        st = row_add_binary(out, at, 1, arg(v.r, v.from_arg), arg_len(v.r, v.from_arg), False)
+    return row_end(out, at) if st == ST_OK else st
 
 cdef int list_push(value_t* v, table_t* rows) noexcept nogil:
     """Push all elements to one end of a large list; dir 1: the head."""
-    cdef run_t* r = v.r
-    cdef buf_t* b = &v.a
-    cdef size_t i, at = 0
-    cdef int st
-    v.start = 0
-    if table_seek(rows, NULL, v.dir, sink_position, v) != ST_OK or r.odd:
-        return ST_STOP
-    for i in range(2, argc(r)):
-        v.start += -LIST_STRIDE if v.dir else LIST_STRIDE
-        b.len = 0
-        st = row_begin(b, 2, &at)
-        if st == ST_OK:
-            st = row_add_int(b, at, 0, v.start)
-        if st == ST_OK:
-            st = row_add_binary(b, at, 1, arg(r, i), arg_len(r, i), False)
-        if st == ST_OK:
-            st = row_end(b, at)
-        if st == ST_OK:
-            st = table_put(rows, <const uint64_t*>(b.data + at), 0)
-        if st != ST_OK:
-            return st
+    cdef int st = ST_OK
+    v.from_arg = 2
+    while st == ST_OK and v.from_arg < argc(v.r):
+        st = ordered_extend(rows, 1 - v.dir, edit_beyond, v)
+        v.from_arg += 1
     v.count = <int64_t>table_len(rows)
-    return ST_OK
+    return st
 
 cdef bint list_fits(const plane_t* p, const uint64_t* body) noexcept nogil:
     """As values/list.py has it: at most so many elements, and so many bytes of them."""
@@ -842,17 +842,15 @@ cdef int hot_lpushx(run_t* r) noexcept nogil:
 cdef int hot_rpushx(run_t* r) noexcept nogil:
     return list_grow(r, 0, True)
 
-cdef void sink_end(void* ctx, const uint64_t* row) noexcept nogil:
-    """The row at the end of a large list: tell its element, remember its position."""
-    sink_position(ctx, row)
+cdef bint test_end(void* ctx, const uint64_t* row) noexcept nogil:
+    """The row at the end of a large list: tell its element."""
     sink_part(ctx, row)
+    return not (<value_t*>ctx).r.odd
 
 cdef int edit_pop(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadline) noexcept nogil:
     cdef value_t* v = <value_t*>ctx
     cdef seen_t s
     cdef const uint64_t* body
-    cdef probe_t key
-    cdef char scratch[16]
     cdef size_t i
     cdef int form
     if old == NULL:
@@ -861,10 +859,8 @@ cdef int edit_pop(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadline
     if form == OTHER:
         return ST_STOP
     if form == LARGE:
-        if table_seek(s.large.rows, NULL, v.dir, sink_end, v) != ST_OK or v.r.odd:
+        if ordered_pull(s.large.rows, 1 - v.dir, test_end, v) != ST_OK:
             return ST_STOP
-        probe_int(&key, v.start, scratch)
-        table_erase(s.large.rows, &key, NULL, NULL)
         return ST_ABSENT if table_len(s.large.rows) == 0 else ST_OK
     body = s.body
     i = 0 if v.dir else s.n - 1

@@ -46,6 +46,12 @@ cdef inline uint32_t grove_find(stripe_t* s, const form_t* form) noexcept nogil:
     """The node of a key, or 0."""
     return tree_find(&s.grove.tree, form) if s.grove != NULL else 0
 
+cdef inline uint32_t grove_end(grove_t* g, int side) noexcept nogil:
+    """The last node on a side, or 0. Who asks for it once does so again, or puts rows there: so it is remembered."""
+    if g.tree.end[side] == 0:
+        g.tree.end[side] = tree_outermost(&g.tree, g.tree.root, side)
+    return g.tree.end[side]
+
 cdef inline size_t grove_count(const stripe_t* s) noexcept nogil:
     return tree_count(&s.grove.tree) if s.grove != NULL else 0
 
@@ -341,6 +347,58 @@ cdef int ordered_move(table_t* t, const probe_t* from_key, const uint64_t* row) 
     form_close(&key)
     return st
 
+cdef int ordered_pull(table_t* t, int side, row_test_t test, void* ctx) noexcept nogil:
+    """Take out the last row on a side (0: the first one), without a search, if the test says so. ST_OK ST_ABSENT
+    ST_GONE; ST_STOP: the test has said no."""
+    cdef stripe_t* s = ordered_stripe(t)
+    cdef uint32_t node
+    cdef uint64_t* row
+    cdef int st = ST_OK
+    ts_lock_acquire(&s.lock)
+    if ts_unlikely(not s.alive):
+        st = ST_GONE
+    else:
+        node = grove_end(s.grove, side) if s.grove != NULL else 0
+        if node == 0:
+            st = ST_ABSENT
+        elif not test(ctx, node_row(&s.grove.tree, node)):
+            st = ST_STOP
+        else:
+            row = tree_take_end(&s.grove.tree, side, s.grove.tree.shared)
+            counter_bump(&s.rows, <uint64_t>-1)
+            row_drop(t, s, row)
+            grove_wither(s)
+    ts_lock_release(&s.lock)
+    return st
+
+cdef int ordered_extend(table_t* t, int side, row_edit_t edit, void* ctx) noexcept nogil:
+    """Put in a row that the edit makes of the last one on a side (NULL: there is none); it is meant to go beyond that
+    one. ST_OK, ST_GONE, what insert/2 may answer, or what the edit did: then nothing has changed."""
+    cdef stripe_t* s = ordered_stripe(t)
+    cdef uint64_t[64] home
+    cdef uint64_t deadline = 0
+    cdef uint32_t node
+    cdef buf_t out
+    cdef formed_t key
+    cdef const uint64_t* row
+    cdef int st
+    buf_init(&out, <char*>home, sizeof(home))
+    ts_lock_acquire(&s.lock)
+    if ts_unlikely(not s.alive):
+        st = ST_GONE
+    else:
+        node = grove_end(s.grove, side) if s.grove != NULL else 0
+        st = edit(ctx, node_row(&s.grove.tree, node) if node else NULL, &out, &deadline)
+        if st == ST_OK:
+            row = <const uint64_t*>out.data
+            st = form_open(&key, row[1 + t.keypos], <const char*>row)
+            if st == ST_OK:
+                st = grove_store(t, s, 0, &key.form, row)
+            form_close(&key)
+    ts_lock_release(&s.lock)
+    buf_free(&out)
+    return st
+
 cdef int ordered_erase(table_t* t, const uint64_t* row) noexcept nogil:
     """The row that is this one exactly; one whose key is only equal stays."""
     cdef stripe_t* s = ordered_stripe(t)
@@ -477,8 +535,7 @@ cdef int ordered_seek(table_t* t, const probe_t* start, int dir, row_sink_t sink
             if s.grove != NULL and start != NULL:
                 node = grove_step(t, s.grove, start, &key, dir)
             elif s.grove != NULL:
-                node = tree_seek(&s.grove.tree, NULL, dir, False)      # from the end behind, all keys are ahead
-                s.grove.tree.end[1 - dir] = node
+                node = grove_end(s.grove, 1 - dir)      # from the end behind, all keys are ahead
             if node == 0:
                 st = ST_ABSENT
             else:

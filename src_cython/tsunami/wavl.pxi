@@ -238,20 +238,22 @@ cdef inline bint path_is_end(const path_t* path, int dir) noexcept nogil:
 # ---- the ends
 
 cdef inline int end_side(tree_t* t, look_t* k, bint on) noexcept nogil:
-    """Beyond which end that is known does k stand; with `on`: on which end? LEFT or RIGHT, or EQUAL if neither."""
-    cdef look_t beyond
+    """Beyond which end that is known does k stand; with `on`: on which end? LEFT or RIGHT, or EQUAL if neither, and then
+    k is as it was."""
     cdef uint32_t m = k.m
     cdef int dir = RIGHT, to
     while dir >= LEFT:
         if t.end[dir]:
-            beyond = k[0]
-            to = look_at(t, &beyond, t.end[dir])
-            if to == (EQUAL if on else dir):
-                if ts_unlikely(beyond.asked) and to == dir:
-                    beyond.asked = False
-                    piece_heal(t, t.end[dir], m, beyond.common[dir])
-                k[0] = beyond
+            to = look_at(t, k, t.end[dir])
+            if to == dir and not on:
+                if ts_unlikely(k.asked):
+                    k.asked = False
+                    piece_heal(t, t.end[dir], m, k.common[dir])
                 return dir
+            k.asked = False
+            if to == EQUAL:
+                return dir if on else EQUAL
+            k.common[to] = k.m = m          # no bound but what all keys share, as it began
         dir -= 1
     return EQUAL
 
