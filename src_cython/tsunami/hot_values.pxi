@@ -751,7 +751,7 @@ cdef bint row_position(const uint64_t* row, int64_t* at) noexcept nogil:
     return -POSITION_MAX <= at[0] <= POSITION_MAX
 
 cdef int edit_beyond(void* ctx, const uint64_t* last, buf_t* out, uint64_t* deadline) noexcept nogil:
-    """Beyond the row at the end of a large list: one with the argument v.from_arg. Only the first one may be refused."""
+    """Beyond the row at the end of a large list: one with the argument v.from_arg. Only the first is ever refused."""
     cdef value_t* v = <value_t*>ctx
     cdef size_t at = 0
     cdef int st

@@ -33,9 +33,9 @@
 # 3. size counts the nodes of the subtree.
 # 4. A node's piece holds the bytes of its key's form from the place it names (wavl_key).
 # 5. All keys of a tree share the first `shared` bytes of prefix.
-# 6. `end` is the first node and the last one, or 0 where that is not known. `moves` is another number, new in the arena,
-#    after whatever changes which nodes there are or how they stand; so a path or a walk's stack that was kept holds as
-#    long as it is the same.
+# 6. `end` is the first node and the last one, or 0 where that is not known. `moves` is another number, new in the
+#    arena, after whatever changes which nodes there are or how they stand; so a path or a walk's stack that was kept
+#    holds as long as it is the same.
 #
 # ## Its two ends
 #
@@ -238,8 +238,8 @@ cdef inline bint path_is_end(const path_t* path, int dir) noexcept nogil:
 # ---- the ends
 
 cdef inline int end_side(tree_t* t, look_t* k, bint on) noexcept nogil:
-    """Beyond which end that is known does k stand; with `on`: on which end? LEFT or RIGHT, or EQUAL if neither, and then
-    k is as it was."""
+    """Beyond which end that is known does k stand; with `on`: on which end? LEFT or RIGHT, or EQUAL if neither, and
+    then k is as it was."""
     cdef uint32_t m = k.m
     cdef int dir = RIGHT, to
     while dir >= LEFT:

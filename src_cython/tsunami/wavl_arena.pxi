@@ -47,8 +47,8 @@ cdef struct arena_t:
     uint32_t table_cap      # chunks there is room for in the three arrays above
     size_t spent
     uint64_t moves          # the last number that was given to a tree's moves
-    path_t* spine[2]        # the paths beyond the ends of one tree: of the one with these moves; NULL until used
-    uint64_t[2] spine_moves # 0: of none
+    path_t* spine[2]                # the paths beyond the ends of one tree, that with these moves; NULL until used
+    uint64_t[2] spine_moves         # 0: of none
 
 cdef uint32_t knob_arena_first = 16         # nodes in a fresh arena's first chunk, node 0 included
 
