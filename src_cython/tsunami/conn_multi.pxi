@@ -79,7 +79,8 @@ cdef bint conn_queued(conn_t* c, run_t* r) noexcept nogil:
             return False
         m.writes = m.writes or h.writes
         m.roams = m.roams or h.run == hot_select
-        m.cold = m.cold or h.dotted or h.writes == W_OTHERS     # EXEC holds tables by name; messages reach others
+        # Tables made with ETS.NEW and messages have rules of their own, which the session knows.
+        m.cold = m.cold or h.dotted or h.writes == W_OTHERS
     out_bytes(r.out, b"+QUEUED\r\n", 9)
     c.last_hot = index
     return True
@@ -107,17 +108,14 @@ cdef bint conn_is_heard(conn_t* c) noexcept nogil:
             return True
     return False
 
-cdef bint conn_gate(conn_t* c) noexcept nogil:
-    """Be alone with what the transaction knows of: the selected database, or all. False, and not alone: no memory."""
+cdef bint plane_gate(plane_t* p, int db, bint wide) noexcept nogil:
+    """Be alone with a database, or (`wide`) with all of them, until gate_drop. False, and not alone: no memory."""
     cdef int i
     cdef int st = ST_OK
     gate_enter()
-    if not c.multi.roams:
-        st = gate_table(c.plane.dbs[c.db])
-    else:
-        for i in range(DATABASES):
-            if st == ST_OK:
-                st = gate_table(c.plane.dbs[i])
+    for i in range(DATABASES):
+        if st == ST_OK and (wide or i == db):
+            st = gate_table(p.dbs[i])
     if st != ST_OK:
         gate_drop()
     return st == ST_OK
@@ -136,7 +134,7 @@ cdef bint conn_exec(conn_t* c, out_t* o, bint only_cold, run_t* outer) noexcept 
     if outer != NULL:
         named_release(outer)
         c.db = outer.db_index
-    if not conn_gate(c):
+    if not plane_gate(c.plane, c.db, m.roams):
         return False
     m.on = False
     m.running = True
