@@ -200,7 +200,6 @@ class Session:
         self.serving = False  # what is being carried out has waited for a key
         self.idle_ns = 0  # of the time that the command took: it waited
         self.in_script = False
-        self.speaks_outside = 0  # the protocol version of the client, while a script of its own has another
         self.watched: dict[KeyPlace, Read] = {}  # Signals keeps this
         self.watch_broken = False
         self.user = app.users.default
@@ -250,7 +249,7 @@ class Session:
     @property
     def speaks(self) -> int:
         """The protocol version in which the client is told things."""
-        return self.speaks_outside or self.conn.resp
+        return self.conn.speaks
 
     def setting(self, name: str) -> int:
         return int(self.app.config.text(name))

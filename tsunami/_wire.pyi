@@ -89,26 +89,56 @@ class Direct:
         self, command: object, handler: Callable[..., object], name: str, arity: int, account: Account
     ) -> None: ...
 
-@disjoint_base
-class Calls:
-    """redis.call of the script that runs: natively, or else by `cold`."""
+@final
+class Script:
+    """A script that is known; see script.pxi."""
 
-    wrote: bool                   # the script has called something that writes
-    def __init__(self, reply_most: int) -> None: ...
+    def __init__(self, sha: str, number: int, size: int, flags: frozenset[str] | None) -> None: ...
+    @property
+    def sha(self) -> str: ...
+    @property
+    def number(self) -> int: ...        # in sandbox.lua
+    @property
+    def size(self) -> int: ...
+    @property
+    def flags(self) -> frozenset[str] | None: ...       # of its first line; None: that has none
     @property
     def read_only(self) -> bool: ...
     @property
-    def reply_most(self) -> int: ...
+    def allow_oom(self) -> bool: ...
+
+@disjoint_base
+class Calls:
+    """Runs of scripts, one at a time, and redis.call: natively, or else by `cold`."""
+
+    wrote: bool                   # the script that runs has called something that writes
+    strange: bool                 # `ended` is called at the end of the run in any case
+    def __init__(self, reply_most: int) -> None: ...
     @property
-    def facts(self) -> dict[bytes, int]: ...                    # by name as it was written: bits, see direct.pxi
+    def known(self) -> dict[bytes, Script]: ...                 # by SHA-1, in lower case
+    @property
+    def session(self) -> object: ...                            # whose script runs; None
+    @property
+    def script(self) -> Script | None: ...                      # that runs
+    @property
+    def read_only(self) -> bool: ...
     @property
     def started_ns(self) -> int: ...                            # when the script began, by clock_ns()
-    def enter(self, conn: Conn, read_only: bool, /) -> int: ...     # the RESP version of its client
-    def leave(self) -> None: ...                                # db and resp are what they were
-    def be_alone(self) -> None: ...                             # no other thread, until leave()
-    def call(self, *words: object) -> object: ...
-    def cold(self, words: tuple[object, ...], /) -> object: ...
-    def broken(self, error: Exception, /) -> object: ...        # instead of an exception
+    # lupa's library, a coroutine as tostring() shows it; False: Lua's functions are not to be seen there
+    def open(self, library: str, thread: bytes, /) -> bool: ...
+    def admit(self, name: str, writes: bool, /) -> None: ...    # this hot command may be called natively
+    def close(self) -> None: ...                                # the Lua state is given up
+    def be_alone(self, wide: bool = False, /) -> None: ...      # no other thread, until the script ends
+    def run(
+        self, session: object, conn: Conn, script: Script, keys: int, args: list[bytes], read_only: bool, /
+    ) -> Raw: ...
+    def call(self, *words: object) -> bytes: ...
+    def cold(self, words: tuple[object, ...], /) -> bytes: ...
+    def broken(self, error: Exception, /) -> bytes: ...         # instead of an exception
+    # the error of a run, by its text, source (None: it was returned), line, and whether it has been counted
+    def ended(
+        self, session: object, script: Script, problem: tuple[bytes, bytes | None, int, bool] | None, /
+    ) -> Exception | None: ...
 
 @final
 class Plane:
@@ -117,6 +147,7 @@ class Plane:
     def __init__(self, keyspaces: list[Table]) -> None: ...
     # -- what Conn.answer looks at; the app keeps these
     direct: dict[bytes, object]   # name as it was written -> Direct, or a dict of its subcommands
+    calls: Calls | None           # of scripts
     ready: dict[tuple[int, bytes], None]    # touched, and somebody waits
     messages: object              # its `acting` is whose command runs
     attentive: bool               # every command goes through Session.execute
@@ -174,6 +205,8 @@ class Conn:
     identity: Packed | None       # who its session is to Erlang
     db: int                       # SELECT
     resp: int                     # 2 or 3
+    @property
+    def speaks(self) -> int: ...  # the client's RESP version: another than `resp` while a script of its own has that
     authenticated: bool           # hot commands run only if so
     all_cold: bool                # MULTI, MONITOR, SUBSCRIBE ...: every command goes to Python
     subscribed: bool              # to channels: few commands in RESP2 (all are cold), and output limits of its own

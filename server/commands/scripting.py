@@ -4,12 +4,11 @@ from tsunami._wire import OK
 from tsunami_server.arguments import NOT_INTEGER, int64
 from tsunami_server.command import HELP, CommandError, Reply, add_help, command, container
 from tsunami_server.commands.connection import REDIS_VERSION
-from tsunami_server.scripting.scripts import Script, Scripts
+from tsunami_server.scripting.scripts import Scripts
 from tsunami_server.session import Session
 
 FLAGS = "noscript stale skip_monitor no_mandatory_keys movablekeys"
 READ_ONLY = "readonly " + FLAGS
-FEW = {b"%d" % count: count for count in range(10)}  # what most numbers of keys are
 COST = "Depends on the script that is executed."
 
 
@@ -18,14 +17,13 @@ def scripts_of(session: Session) -> Scripts:
     shared = session.app.shared
     if shared.scripts is None:
         shared.scripts = Scripts(REDIS_VERSION)
+        session.app.plane.calls = shared.scripts.caller
     return shared.scripts
 
 
 def key_count(args: list[bytes]) -> int:
     """How many of the words behind the second are keys."""
-    count = FEW.get(args[1])
-    if count is None:
-        count = int64(args[1])
+    count = int64(args[1])
     if count is None:
         raise CommandError(NOT_INTEGER)
     if count > len(args) - 2:
@@ -35,37 +33,33 @@ def key_count(args: list[bytes]) -> int:
     return count
 
 
-def run(session: Session, script: Script, keys: int, args: list[bytes], read_only: bool = False) -> Reply:
-    return scripts_of(session).run(session, script, keys, args[2:], read_only)
-
-
 @command("EVAL script numkeys:integer [key ...] [arg ...]", FLAGS, group="scripting", since="2.6.0",
          keys="2# RW access update", summary="Run a script.", complexity=COST)  # fmt: skip
 def eval_(session: Session, args: list[bytes]) -> Reply:
-    keys = key_count(args)
-    return run(session, scripts_of(session).load(args[0]), keys, args)
+    keys, scripts = key_count(args), scripts_of(session)
+    return scripts.run(session, scripts.load(args[0]), keys, args)
 
 
 @command("EVALSHA sha1 numkeys:integer [key ...] [arg ...]", FLAGS, group="scripting", since="2.6.0",
          keys="2# RW access update", summary="Run a script that the server knows.", complexity=COST)  # fmt: skip
 def evalsha(session: Session, args: list[bytes]) -> Reply:
-    keys, scripts = key_count(args), session.app.shared.scripts or scripts_of(session)
-    return scripts.run(session, scripts.find(args[0]), keys, args[2:], False)
+    keys, scripts = key_count(args), scripts_of(session)
+    return scripts.run(session, scripts.find(args[0]), keys, args)
 
 
 @command("EVAL_RO script numkeys:integer [key ...] [arg ...]", READ_ONLY, group="scripting", since="7.0.0",
          keys="2# RO access", summary="Run a script that may not write.", complexity=COST)  # fmt: skip
 def eval_ro(session: Session, args: list[bytes]) -> Reply:
-    keys = key_count(args)
-    return run(session, scripts_of(session).load(args[0]), keys, args, True)
+    keys, scripts = key_count(args), scripts_of(session)
+    return scripts.run(session, scripts.load(args[0]), keys, args, True)
 
 
 @command("EVALSHA_RO sha1 numkeys:integer [key ...] [arg ...]", READ_ONLY, group="scripting", since="7.0.0",
          keys="2# RO access", summary="Run a script that the server knows and that may not write.",
          complexity=COST)  # fmt: skip
 def evalsha_ro(session: Session, args: list[bytes]) -> Reply:
-    keys = key_count(args)
-    return run(session, scripts_of(session).find(args[0]), keys, args, True)
+    keys, scripts = key_count(args), scripts_of(session)
+    return scripts.run(session, scripts.find(args[0]), keys, args, True)
 
 
 # ---- SCRIPT

@@ -6,13 +6,14 @@ than LuaJIT, although both are at hand: it is what Redis has, its hook also come
 be limited; the difference in speed is below half a microsecond a call.
 
     doors       what scripts need of Python besides commands: bits, floating point numbers, the spelling of numbers
-    caller      redis.call: an argv from Lua -> a command -> a reply for Lua
-    engine      one Lua state: the sandbox loaded into it, scripts compiled, runs
+    caller      redis.call of what is not native: an argv from Lua -> a command -> a reply for Lua
+    engine      one Lua state: the sandbox loaded into it, scripts compiled
     scripts     the cache of scripts, time limit, SCRIPT KILL, memory: what the server knows of scripts
     *.lua       sandbox.lua, which builds the world that scripts see, and the libraries cjson, cmsgpack, struct and bit
 
-How a value goes: EVALSHA's words are pushed as Lua strings, in one call; strings and numbers come back as they are, and
-any other result as RESP that Lua has written. redis.call hands over its words, a native command answers RESP, and only
-what is not a plain string or number is taken apart in Lua. So a small script crosses between the languages once for
-itself and once for each command, and no table ever crosses.
+How a value goes: natively (tsunami._wire, script.pxi). The words of EVALSHA become Lua's strings as they stand in the
+connection's input; redis.call of a native command takes its words from Lua's stack and leaves the value of the reply
+there; what the script returns becomes RESP, tables by Lua (`encode`), anything else without. Python is asked for what
+is its own: commands that are not native, scripts with flags or on connections that something stands against, errors,
+the clock. And lupa carries only bytes and numbers between Lua and Python; no table ever crosses.
 """

@@ -1,19 +1,19 @@
 """redis.call: what a script asks, carried out as its client would have it.
 
-What it is: the doors `call`, `packed`, `acl` and `resp` of the script that runs, between begin() and end().
+What it is: the doors `call`, `packed`, `acl` and `resp` of the script that runs.
 
-What it is not: a dispatcher of its own. A command with a native implementation is run by tsunami._wire (Calls.call, the
-door itself), any other by Session.perform; what is here are the checks that only scripts have, in Redis's words.
+What it is not: a dispatcher of its own. A command with a native implementation is run by tsunami._wire, and does not
+come here (script.pxi); any other is run by Session.perform. What is here are the checks that only scripts have, in
+Redis's words.
 
 What must stay true:
 
 1. A door never raises: Lua would see the exception as an object. Whatever goes wrong is a text for Lua.
 2. `wrote` is set before a command that may write begins.
-3. Answers are values that Lua takes as they are, or `None, data`: a reply in RESP in the version that the script has
-   asked for, or an error of the call itself behind an exclamation mark; or `None, True, *elements`: an array of plain
-   values.
-4. No answer is larger than `reply_most`: there is always room for it in the Lua state (sandbox.lua, 3).
-5. Before the first command of a script begins it is alone with the database (be_alone).
+3. An answer is a reply in RESP, in the version that the script has asked for; or an error of the call itself behind an
+   exclamation mark.
+4. Before the first command of a script begins it is alone with the database, and before one that reaches others it is
+   alone with all (be_alone).
 """
 
 import logging
@@ -27,7 +27,10 @@ from tsunami_server.session import NOT_IN_SCRIPT, REACH_OTHERS, Session
 
 log = logging.getLogger("tsunami")
 
-Answer = object  # see 3
+# An error that has ended a script: its text, where it came from as Lua says it ("" if nobody knows; None if it is what
+# the script has returned), the line, and whether it is the error of a command that has been counted as such.
+Problem = tuple[bytes, bytes | None, int, bool]
+Ended = Callable[[Session, _wire.Script, Problem | None], CommandError | None]
 
 NOTHING: Final = b"!ERR Please specify at least one argument for this redis lib call"
 NO_WORD: Final = b"!ERR Lua redis lib command arguments must be strings or integers"
@@ -36,58 +39,51 @@ MISCOUNTED: Final = b"-ERR Wrong number of args calling Redis command from scrip
 FORBIDDEN: Final = b"-" + NOT_IN_SCRIPT.encode() + b"\r\n"
 NO_WRITES: Final = b"-ERR Write commands are not allowed from read-only scripts.\r\n"
 FAILED: Final = b"-ERR internal error in a script's call\r\n"
-TOO_LARGE: Final = b"-ERR the reply is too large for a script\r\n"
 NO_COMMAND: Final = b"Invalid command passed to redis.acl_check_cmd()"
 
 WIDE: Final = frozenset({"select", "swapdb", "move", "copy", "flushall"})  # these can reach other databases
-HOT, WRITES = 1, 2  # as CALL_HOT and CALL_WRITES in direct.pxi
-PLAIN: Final = (bytes, int)
-FEW: Final = 100  # elements of an array that go one by one
 
 
 class Caller(_wire.Calls):
-    def __init__(self, reply_most: int, widen: Callable[[], None]) -> None:
-        """`widen` is called before a command that reaches other databases than the selected one."""
+    def __init__(self, reply_most: int, ended: Ended) -> None:
+        """`ended` is asked for the error of a run that has failed, or was not an ordinary one (`strange`)."""
         super().__init__(reply_most)
-        self._widen = widen
-        self._session: Session | None = None
-        self._allow_oom = False
+        self._ended = ended
+        for command in registry.commands.values():
+            if command.hot and not self._is_special(command):
+                self.admit(command.name, command.is_write)
 
-    def begin(self, session: Session, read_only: bool, allow_oom: bool) -> int:
-        """From now on calls are this session's. The version of RESP that its client speaks."""
-        self._session, self._allow_oom = session, allow_oom
-        return self.enter(session.conn, read_only)
-
-    def end(self) -> None:
-        self._session = None
-        self.leave()
+    def ended(self, session: object, script: _wire.Script, problem: Problem | None, /) -> CommandError | None:
+        assert isinstance(session, Session)
+        return self._ended(session, script, problem)
 
     # ---- doors
 
-    def cold(self, words: tuple[object, ...], /) -> Answer:
+    def cold(self, words: tuple[object, ...], /) -> bytes:
         """A call that was not carried out natively."""
         argv: list[bytes] = list(words)  # type: ignore[arg-type]
         for at, word in enumerate(words):
             if type(word) is not bytes:
                 if type(word) is not int and type(word) is not float:
-                    return None, NO_WORD
+                    return NO_WORD
                 argv[at] = spell(word, True)
         if not argv:
-            return None, NOTHING
-        command = self._learn(argv)
-        if command is None:
-            return None, self._refused(None, UNKNOWN)
+            return NOTHING
+        try:
+            command = registry.find(argv)
+        except CommandError:
+            return self._refused(None, UNKNOWN)
         if command.is_write or command.name in REACH_OTHERS:
             if self.read_only:
-                return None, self._refused(command, NO_WRITES)
+                return self._refused(command, NO_WRITES)
             self.wrote = self.wrote or command.is_write
         return self._perform(command, argv)
 
-    def broken(self, error: Exception, /) -> Answer:
+    def broken(self, error: Exception, /) -> bytes:
         log.error("a call of a script failed unexpectedly", exc_info=error)
-        return None, FAILED
+        return FAILED
 
-    def packed(self, text: bytes) -> Answer:
+    def packed(self, text: bytes) -> bytes:
         """As call, the words in one: each behind its length and a colon."""
         argv, at = [], 0
         while at < len(text):
@@ -98,10 +94,10 @@ class Caller(_wire.Calls):
         return self.call(*argv)
 
     def resp(self, version: int) -> None:
-        if self._session is not None:
-            self._session.conn.resp = version
+        self._runs_for.conn.resp = version
 
-    def acl(self, *words: object) -> Answer:
+    def acl(self, *words: object) -> object:
+        """Whether the user may make this call; or nothing, and what is wrong with it."""
         if not words:
             return None, NOTHING[5:]
         if not all(type(word) in (bytes, int, float) for word in words):
@@ -111,62 +107,38 @@ class Caller(_wire.Calls):
             command = registry.find(argv)
         except CommandError:
             return None, NO_COMMAND
-        assert self._session is not None
-        return self._session.user.denied(command, argv) is None  # asking is nothing that ACL LOG tells of
+        return self._runs_for.user.denied(command, argv) is None  # asking is nothing that ACL LOG tells of
 
     # ---- carrying out
 
-    def _learn(self, argv: list[bytes]) -> Command | None:
-        """What a call means. Those that may run natively are known from now on, by this spelling of their name."""
-        try:
-            command = registry.find(argv)
-        except CommandError:
-            return None
-        if command.hot and command.name not in WIDE | REACH_OTHERS and len(self.facts) < 4096:
-            self.facts[argv[0]] = HOT | (WRITES if command.is_write else 0)
-        return command
+    @property
+    def _runs_for(self) -> Session:
+        """Whose script runs."""
+        session = self.session
+        assert isinstance(session, Session)
+        return session
 
-    def _taken(self, data: bytes) -> Answer:
-        """A native reply, as Lua has it."""
-        kind = data[0]
-        if kind == 58:  # :
-            return int(data[1:-2])
-        if len(data) > self.reply_most:
-            return None, TOO_LARGE
-        if kind == 36:  # $
-            return False if data[1] == 45 else data[data.index(b"\n") + 1 : -2]
-        return None if kind == 95 else (None, data)
+    @staticmethod
+    def _is_special(command: Command) -> bool:
+        """Is it refused in scripts, or more than a step in the database that is selected?"""
+        return command.name in WIDE | REACH_OTHERS or "noscript" in command.flags
 
-    def _perform(self, command: Command, argv: list[bytes]) -> Answer:
-        session = self._session
-        assert session is not None
+    def _perform(self, command: Command, argv: list[bytes]) -> bytes:
+        session = self._runs_for
         if not command.accepts(len(argv)):
-            return None, self._refused(command, MISCOUNTED)
+            return self._refused(command, MISCOUNTED)
         if "noscript" in command.flags:
-            return None, self._refused(command, FORBIDDEN)
+            return self._refused(command, FORBIDDEN)
         problem = session.forbidden(command, argv, "lua")
         if problem is not None:
-            return None, self._refused(command, f"-{problem}\r\n".encode())
-        self.be_alone()
-        if command.name in WIDE:
-            self._widen()
-        reply = session.perform(argv, script=True, allow_oom=self._allow_oom)
-        if type(reply) in PLAIN and len(reply if type(reply) is bytes else b"") <= self.reply_most:
-            return reply
-        if type(reply) is list and len(reply) <= FEW and session.conn.resp == 2 and plain(reply):
-            return None, True, *reply
-        data = _wire.encode(reply, session.conn.resp)
-        return self._taken(data) if len(data) <= self.reply_most else (None, TOO_LARGE)
+            return self._refused(command, f"-{problem}\r\n".encode())
+        self.be_alone(command.name in WIDE)
+        allow_oom = self.script is not None and self.script.allow_oom
+        return _wire.encode(session.perform(argv, script=True, allow_oom=allow_oom), session.conn.resp)
 
     def _refused(self, command: Command | None, line: bytes) -> bytes:
-        assert self._session is not None
-        shared = self._session.app.shared
+        shared = self._runs_for.app.shared
         if command is not None:
             shared.commands[command.name].rejected += 1
         shared.count_error(line[1:].decode("utf-8", "replace"))
         return line
-
-
-def plain(reply: list[object]) -> bool:
-    size = sum(len(item) for item in reply if isinstance(item, bytes))
-    return size < 1 << 20 and all(type(item) in PLAIN for item in reply)

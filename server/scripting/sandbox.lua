@@ -3,7 +3,8 @@
 -- What it is: the first chunk that runs in a new Lua state. It takes the standard library apart, hides what is dangerous,
 -- protects what is shared, builds `redis`, and gives back the functions by which Python compiles and runs scripts.
 --
--- What it is not: it does not run commands (that is the door `call`, in engine.py), and it holds no state of the server's.
+-- What it is not: it does not run commands (tsunami._wire does, natively, or else the door `call`), and it holds no state
+-- of the server's.
 --
 -- What must stay true:
 --
@@ -13,7 +14,7 @@
 --    metatable reads through to the real one. Whatever could write to a table without asking its metatable (rawset,
 --    table.insert, ...) looks for proxies first; whatever reads so (next, rawget, ...) reads the real one.
 -- 3. Doors are entered only while `memory_full` says that there is room: Python would not survive a failed allocation
---    in the middle of a conversion. That is what the margin below the hard limit is for.
+--    in the middle of a conversion. That is what the margin below the hard limit is for. What is native needs none.
 -- 4. Every coroutine has the hook from its birth: there is no place from which a script cannot be killed.
 -- 5. Functions that stand before those of C's look at arguments first, so that complaints name the script's lines.
 
@@ -42,6 +43,10 @@ end
 door_metatable.__metatable = false
 local call_door, pack_door, tick_door, log_door, sha1_door = doors.call, doors.packed, doors.tick, doors.log, doors.sha1
 local acl_door, spell_door, resp_door, untail_door = doors.acl, doors.spell, doors.resp, doors.untail
+
+-- ---- what is native (tsunami._wire): redis.call of hot commands, reading replies, running scripts
+
+local call_native, read, keep = native()
 
 local function memory_full()
     if gcinfo() > SOFT_KB then
@@ -455,8 +460,8 @@ local function whole(number)
     return number == 0 and "0" or format("%.0f", number)
 end
 
-local resp, caller = 2, 2       -- what the script asked for with setresp; what the client speaks
-local parts, size               -- of the reply that is being written
+local resp, caller              -- of the reply that is being written: what the script speaks, and what its client does
+local parts, size
 
 local function one_line(text)
     return (gsub(text, "[\r\n]", " "))
@@ -585,104 +590,36 @@ function emit(value, depth)
     end
 end
 
-local function encoded(value)
-    parts, size = {}, 0
+-- Has the error been counted already, by the command that answered it?
+local function is_counted(problem)
+    return rawget(real_of[problem] or problem, "ignore_error_stats_update") and true or false
+end
+
+-- The reply that a table is, and whether it is an error that has been counted.
+local function encode(value, speaks, client)
+    resp, caller, parts, size = speaks, client, {}, 0
     emit(value, 0)
     local text = concat(parts)
     parts = nil
-    return text
-end
-
--- Reading a reply: the value at `at`, and where the next one begins.
-local parse
-
-local function parse_many(text, at, count)
-    local list = {}
-    for i = 1, count do
-        list[i], at = parse(text, at)
-    end
-    return list, at
-end
-
-function parse(text, at)
-    local kind, stop = byte(text, at), find(text, "\r\n", at, true)
-    local line, after = sub(text, at + 1, stop - 1), stop + 2
-    if kind == 36 then                                          -- $ bulk
-        local length = tonumber(line)
-        if length < 0 then
-            return false, after
-        end
-        return sub(text, after, after + length - 1), after + length + 2
-    elseif kind == 58 then                                      -- : integer
-        return tonumber(line), after
-    elseif kind == 43 then                                      -- + status
-        return { ok = line }, after
-    elseif kind == 45 then                                      -- - error
-        return { err = line }, after
-    elseif kind == 42 or kind == 62 then                        -- * array, > push
-        local count = tonumber(line)
-        if count < 0 then
-            return false, after
-        end
-        return parse_many(text, after, count)
-    elseif kind == 37 then                                      -- % map
-        local map, key, value = {}, nil, nil
-        for _ = 1, tonumber(line) do
-            key, after = parse(text, after)
-            value, after = parse(text, after)
-            if key ~= nil then
-                map[key] = value
-            end
-        end
-        return { map = map }, after
-    elseif kind == 126 then                                     -- ~ set
-        local set, key = {}, nil
-        for _ = 1, tonumber(line) do
-            key, after = parse(text, after)
-            if key ~= nil then
-                set[key] = true
-            end
-        end
-        return { set = set }, after
-    elseif kind == 95 then                                      -- _ null
-        return nil, after
-    elseif kind == 35 then                                      -- # boolean
-        return line == "t", after
-    elseif kind == 44 then                                      -- , double
-        local number = tonumber(line)
-        if line == "inf" then
-            number = math.huge
-        elseif line == "-inf" then
-            number = -math.huge
-        end
-        return { double = number or 0 / 0 }, after
-    elseif kind == 40 then                                      -- ( big number
-        return { big_number = line }, after
-    elseif kind == 61 then                                      -- = verbatim
-        local length = tonumber(line)
-        local body = sub(text, after, after + length - 1)
-        return { verbatim_string = { format = sub(body, 1, 3), string = sub(body, 5) } }, after + length + 2
-    end
-    error("a reply that begins with " .. tostring(kind), 0)
+    return text, is_counted(value)
 end
 
 -- ---- redis
 
--- What the door answers: a plain value; or nil and a reply in RESP; or nil, true and the elements of an array.
-local function settle(raise, value, more, ...)
-    if more == nil then
-        return value
-    end
-    if more == true then
-        return { ... }
-    end
-    local kind = byte(more)
-    if kind == 45 then                                          -- an error of the command
-        value = { err = sub(more, 2, -3), ignore_error_stats_update = true }
-    elseif kind == 33 then                                      -- an error of the call
-        value = { err = sub(more, 2) }
+-- The value of what a command has answered, which has not been native.
+local function settle(raise, answer)
+    local kind, value = byte(answer), nil
+    if kind == 45 then                                          -- - an error of the command
+        value = { err = sub(answer, 2, -3), ignore_error_stats_update = true }
+    elseif kind == 33 then                                      -- ! an error of the call
+        value = { err = sub(answer, 2) }
     else
-        return (parse(more, 1))
+        local problem
+        value, problem = read(answer)
+        if not problem then
+            return value
+        end
+        value = { err = sub(problem, 2, -3) }
     end
     if raise then
         error(value, 0)
@@ -699,7 +636,7 @@ local function packed(...)
         if kind == "number" then
             value = invoke(spell_door, value, true)
         elseif kind ~= "string" then
-            return nil, "!ERR Lua redis lib command arguments must be strings or integers"
+            return "!ERR Lua redis lib command arguments must be strings or integers"
         end
         pieces[n + 1], pieces[n + 2], pieces[n + 3] = len(value), ":", value
         n = n + 3
@@ -711,13 +648,17 @@ end
 
 local function caller_of(raise)
     return function(...)
+        local value, other = call_native(...)
+        if not other then
+            return value
+        end
+        if other ~= true then
+            return settle(raise, other)
+        end
         if gcinfo() > SOFT_KB then
             make_room()
         end
-        if select("#", ...) > 200 then
-            return settle(raise, packed(...))
-        end
-        return settle(raise, invoke(call_door, ...))
+        return settle(raise, select("#", ...) > 200 and packed(...) or invoke(call_door, ...))
     end
 end
 
@@ -799,7 +740,6 @@ function redis.setresp(...)
     if version ~= 2 and version ~= 3 then
         complain("RESP version must be 2 or 3.")
     end
-    resp = version
     invoke(resp_door, version)
 end
 
@@ -900,89 +840,24 @@ local function compile(text)
     return count
 end
 
-local function drop(number)
-    scripts[number] = nil
-end
-
--- Has the error been counted already, by the command that answered it?
-local function is_counted(problem)
-    return rawget(real_of[problem] or problem, "ignore_error_stats_update") and true or false
-end
-
-local function finished(ok, value)
-    if ok then
-        local kind = type(value)
-        if kind == "string" or kind == "number" then
-            return value
-        elseif kind ~= "table" and not (resp == 3 and kind == "boolean") then
-            if kind == "boolean" then
-                return value
-            end
-            return nil
-        end
-        if memory_full() then
-            return nil, "ERR not enough memory", "", -1
-        end
-        local text = encoded(value)
-        if memory_full() then
-            return nil, "ERR not enough memory", "", -1
-        end
-        return true, text, type(value) == "table" and is_counted(value)
+-- What there is to say of an error that has ended a script: its text, where it came from, in which line; and whether it has
+-- been counted.
+local function tell(problem)
+    if type(problem) ~= "table" then
+        return "ERR " .. tostring(problem), "", -1, false      -- there was no memory, not even to explain it
     end
-    local text = rawget(value, "err")
+    local text = rawget(problem, "err")
     if type(text) ~= "string" and type(text) ~= "number" then
         text = "ERR unknown error"
     end
-    return nil, tostring(text), rawget(value, "source") or "", rawget(value, "line") or -1, is_counted(value)
+    return tostring(text), rawget(problem, "source") or "", rawget(problem, "line") or -1, is_counted(problem)
 end
 
--- Run a script: how the client speaks, how many of the words are keys, the words.
--- The value if it is plain; true, a reply in RESP, and whether that is an error that has been counted; nil, the text of
--- an error, source, line, and the same.
-local function run(number, client, keys, ...)
-    resp, caller = 2, client
-    if keys == 1 then
-        local key = ...
-        base.KEYS, base.ARGV = { key }, { select(2, ...) }
-    elseif keys == 0 then
-        base.KEYS, base.ARGV = {}, { ... }
-    else
-        local words, names = { ... }, {}
-        for i = 1, keys do
-            names[i] = words[i]
-        end
-        base.KEYS, base.ARGV = names, { select(keys + 1, ...) }
-    end
-    return finished(xpcall(scripts[number], explain))
-end
-
--- As run, for more words than fit a call: they come in pieces.
-local waiting, waiting_count = {}, 0
-
-local function feed(...)
-    for i = 1, select("#", ...) do
-        waiting[waiting_count + i] = (select(i, ...))
-    end
-    waiting_count = waiting_count + select("#", ...)
-end
-
-local function run_fed(number, client, keys)
-    local names, rest = {}, {}
-    for i = 1, keys do
-        names[i] = waiting[i]
-    end
-    for i = keys + 1, waiting_count do
-        rest[i - keys] = waiting[i]
-    end
-    waiting, waiting_count = {}, 0
-    resp, caller = 2, client
-    base.KEYS, base.ARGV = names, rest
-    return finished(xpcall(scripts[number], explain))
-end
+keep(base, scripts, explain, encode, tell)
 
 -- After a run that was killed: the hook is to come now and then only, and what was under way is forgotten.
 local function calm()
-    waiting, waiting_count, parts, ended = {}, 0, nil, false
+    parts, ended = nil, false
     watch()
 end
 
@@ -991,8 +866,7 @@ return {
     real = function(t)
         return real_of[t] or t
     end,
-    compile = compile, drop = drop, run = run, feed = feed, run_fed = run_fed,
-    calm = calm, collect = collectgarbage, make_null = function()
+    compile = compile, calm = calm, collect = collectgarbage, make_null = function()
         local null = newproxy(true)
         local metatable = getmetatable(null)
         metatable.__tostring = function()

@@ -28,21 +28,20 @@ What must stay true:
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import sha1
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-from tsunami import _core, _wire, keyspace
+from tsunami import _wire
+from tsunami._wire import Script
 from tsunami_server.command import CommandError, registry
-from tsunami_server.scripting.caller import Caller
-from tsunami_server.scripting.engine import MEMORY, MISSING, Answered, Engine, Failed, LuaMissing
+from tsunami_server.scripting.caller import Caller, Problem
+from tsunami_server.scripting.engine import MEMORY, Engine, Failed, LuaMissing
 
 if TYPE_CHECKING:
     from tsunami_server.session import Session
 
 log = logging.getLogger("tsunami")
 
-DATABASES: Final = 16
 SERVE_EVERY_NS: Final = 1_000_000  # while a script is busy: so often others are let in, at most
 FLAGS: Final = frozenset({"no-writes", "allow-oom", "allow-stale", "no-cluster", "allow-cross-slot-keys"})
 LEVELS: Final = (logging.DEBUG, logging.INFO, logging.INFO, logging.WARNING)
@@ -58,34 +57,13 @@ WRITING_RO: Final = "ERR Can not execute a script with write flag using *_ro com
 OUT_OF_MEMORY: Final = "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'"
 
 
-class Host(Protocol):
-    """What scripts ask of the app."""
-
-    plane: _wire.Plane
-
-    def serve_busy(self) -> None: ...  # answer what has arrived on other connections
-    def busy_over(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    sha: str
-    number: int  # of the compiled script in the engine
-    size: int
-    flags: frozenset[str] | None  # of the shebang line; None: there is none
-    read_only: bool
-    allow_oom: bool
-
-
 class Scripts:
     def __init__(self, version: str) -> None:
         self._version = version
-        self._cache: dict[bytes, Script] = {}  # by sha, in lower case
-        self._caller = Caller(MEMORY // 16, self._hold_all)
+        self.caller = Caller(MEMORY // 16, self._ended)
+        self._cache = self.caller.known  # by sha, in lower case
         self._engine: Engine | None = None
         # -- of the run under way
-        self._session: Session | None = None
-        self._holds: list[_core.hold] = []  # of the other databases
         self._verdict: bytes | None = None  # what the run is to end with
         self._busy = False
         self._served_ns = 0
@@ -127,7 +105,7 @@ class Scripts:
 
     def flush(self) -> None:
         """Forget all scripts, and all that Lua remembers of them."""
-        self._cache.clear()
+        self.caller.close()
         self._engine = None
 
     def _compile(self, sha: str, text: bytes) -> Script:
@@ -136,8 +114,7 @@ class Scripts:
             number = self._lua().compile(body)
         except Failed as error:
             raise CommandError(f"ERR Error compiling script (new function): {shown(error.text)}") from None
-        known = flags or frozenset()
-        script = Script(sha, number, len(text) + len(sha), flags, "no-writes" in known, "allow-oom" in known)
+        script = Script(sha, number, len(text) + len(sha), flags)
         self._cache[sha.encode()] = script
         return script
 
@@ -145,32 +122,20 @@ class Scripts:
         if self._engine is None:
             others: dict[str, Callable[..., object]] = {"tick": self._tick, "log": write_log, "sha1": sha1_hex}
             try:
-                self._engine = Engine(self._caller, others, self._version)
-            except LuaMissing:
-                raise CommandError(MISSING) from None
+                self._engine = Engine(self.caller, others, self._version)
+            except LuaMissing as error:
+                raise CommandError(str(error)) from None
         return self._engine
 
     # ---- a run
 
-    def run(self, session: "Session", script: Script, keys: int, words: list[bytes], read_only: bool) -> object:
-        """Run a script; its words are its keys, so many, and its arguments. CommandError."""
+    def run(
+        self, session: "Session", script: Script, keys: int, args: list[bytes], read_only: bool = False
+    ) -> _wire.Raw:
+        """Run a script; behind two other arguments stand its keys, so many, and its own arguments. CommandError."""
         if script.flags is not None:
             self._look_at_flags(session, script, read_only)
-        engine, caller = self._engine or self._lua(), self._caller
-        self._session = session
-        resp = session.speaks_outside = caller.begin(session, read_only or script.read_only, script.allow_oom)
-        try:
-            return engine.run(script.number, resp, keys, words)
-        except Failed as error:
-            raise CommandError(self._told(script, error), error.counted) from None
-        except Answered as error:
-            raise CommandError(shown(error.text), error.counted) from None
-        finally:
-            caller.end()
-            session.speaks_outside = 0
-            self._session = None
-            if self._verdict is not None or self._busy or self._holds:
-                self._settle(session, engine)
+        return self.caller.run(session, session.conn, script, keys, args, read_only)
 
     def _look_at_flags(self, session: "Session", script: Script, read_only: bool) -> None:
         if read_only and not script.read_only:
@@ -178,32 +143,28 @@ class Scripts:
         if not script.allow_oom and not script.read_only and session.out_of_memory(registry.commands["set"]):
             raise CommandError(OUT_OF_MEMORY)
 
-    def _settle(self, session: "Session", engine: Engine) -> None:
-        """After a run that was not an ordinary one."""
+    def _ended(self, session: "Session", script: Script, problem: Problem | None) -> CommandError | None:
+        """A run has ended that has failed, or was not an ordinary one: tidy up. Its error."""
+        error = None
+        if problem is not None:
+            text, source, line, counted = problem
+            error = CommandError(shown(text) if source is None else self._told(script, text, source, line), counted)
         verdict, self._verdict = self._verdict, None
-        if verdict is not None:
-            engine.calm()
-        while self._holds:
-            self._holds.pop().__exit__(None, None, None)
+        if verdict is not None and self._engine is not None:
+            self._engine.calm()
+        self.caller.strange = False
         if self._busy:
             self._busy = False
             shared = session.app.shared
             shared.busy = False
             session.app.plane.hold_all = shared.paused == "all"
             session.app.busy_over()
+        return error
 
-    def _hold_all(self) -> None:
-        """The script is about to reach other databases than the one it began with."""
-        if not self._holds:
-            self._holds = [_core.hold(keyspace(db)) for db in range(DATABASES)]
-            for hold in self._holds:
-                hold.__enter__()
-
-    def _told(self, script: Script, error: Failed) -> str:
-        text = self._verdict if self._verdict is not None and not error.source else error.text
-        if not error.source:
-            return f"{shown(text)} script: {script.sha}"
-        return f"{shown(text)} script: {script.sha}, on {shown(error.source)}:{error.line}."
+    def _told(self, script: Script, text: bytes, source: bytes, line: int) -> str:
+        if source:
+            return f"{shown(text)} script: {script.sha}, on {shown(source)}:{line}."
+        return f"{shown(self._verdict or text)} script: {script.sha}"
 
     # ---- too long
 
@@ -215,21 +176,27 @@ class Scripts:
             log.exception("a look at a running script failed; it goes on")
             return None
 
+    @property
+    def _runs_for(self) -> "Session | None":
+        """Whose script runs."""
+        session: Session | None = self.caller.session  # type: ignore[assignment]
+        return session
+
     def _look(self) -> bytes | None:
-        session = self._session
+        session = self._runs_for
         if session is None or self._verdict is not None:
             return self._verdict
         now_ns, limit_ms = _wire.clock_ns(), session.setting("busy-reply-threshold")
-        if limit_ms and now_ns - self._caller.started_ns >= limit_ms * 1_000_000:
+        if limit_ms and now_ns - self.caller.started_ns >= limit_ms * 1_000_000:
             if not self._busy:
-                self._become_busy(session, (now_ns - self._caller.started_ns) // 1_000_000)
+                self._become_busy(session, (now_ns - self.caller.started_ns) // 1_000_000)
             if now_ns - self._served_ns >= SERVE_EVERY_NS:
                 session.app.serve_busy()
                 self._served_ns = _wire.clock_ns()
         return self._verdict
 
     def _become_busy(self, session: "Session", for_ms: int) -> None:
-        self._busy = session.app.shared.busy = True
+        self._busy = session.app.shared.busy = self.caller.strange = True
         session.app.plane.hold_all = True
         log.warning(
             "Slow script detected: still in execution after %d milliseconds. You can try killing the script using the "
@@ -239,16 +206,20 @@ class Scripts:
 
     def kill(self) -> None:
         """End the run under way, if it has written nothing. CommandError."""
-        if self._session is None:
+        if self._runs_for is None:
             raise CommandError(NOT_BUSY)
-        if self._caller.wrote:
+        if self.caller.wrote:
             raise CommandError(UNKILLABLE)
-        self._verdict = KILLED
+        self._end(KILLED)
 
     def stop(self) -> None:
         """End the run under way, if there is one, whatever it has done."""
-        if self._session is not None:
-            self._verdict = STOPPED
+        if self._runs_for is not None:
+            self._end(STOPPED)
+
+    def _end(self, verdict: bytes) -> None:
+        self._verdict = verdict
+        self.caller.strange = True
 
 
 def shown(text: bytes) -> str:

@@ -19,6 +19,7 @@ include "hot_keys.pxi"     # strings, counters, deadlines
 include "hot_values.pxi"   # hashes, sets, sorted sets, lists
 include "hot_tables.pxi"   # ETS.*
 include "hot_call.pxi"     # ETS.CALL
+include "lua.pxi"          # Lua's C interface, values between RESP and Lua
 include "conn.pxi"         # one connection: bytes in, bytes out; what all share
 include "hot_messages.pxi"  # PUBLISH
 include "dataplane.pxi"    # sockets -> connections, inside asyncio's select()

@@ -23,6 +23,7 @@
 
 include "conn_multi.pxi"    # transactions
 include "direct.pxi"        # cold commands, the short way
+include "script.pxi"        # scripts and their calls
 
 cdef extern from *:
     """
@@ -81,6 +82,7 @@ cdef struct conn_t:
     uint64_t active_ms
     int db
     int resp
+    int outside                 # the version of RESP that the client speaks, while a script has its own in resp; else 0
     int replies                 # CLIENT REPLY: 0 off, 1 on, 2 skip the next
     int last_hot                # index of the last command if it was hot, else -1
     bint authenticated
@@ -230,35 +232,48 @@ cdef void slow_note(conn_t* c, const input_t* q, uint64_t us) noexcept nogil:
         out_bulk(&s.request, input_arg(q, i), q.args[i].len)
     log.len += 1
 
-cdef inline bint conn_hot(conn_t* c, run_t* r) noexcept nogil:
-    """Run the request that stands in r.input. False: it is a cold one."""
+cdef inline int conn_speaks(const conn_t* c) noexcept nogil:
+    """The version of RESP in which the client is told things."""
+    return c.outside if c.outside else c.resp
+
+cdef inline int conn_try(conn_t* c, run_t* r) noexcept nogil:
+    """Run the request that stands in r.input. The command's index, and it is still to be counted; -1: it is cold."""
     cdef plane_t* p = c.plane
     cdef const input_t* q = r.input
     cdef hot_t* h
     cdef size_t before = r.out.len
-    cdef uint64_t start = 0
     cdef int index = hot_find(input_arg(q, 0), q.args[0].len)
     if index < 0 or p.off[index] or c.tracked:
-        return False
+        return -1
     if ts_unlikely(p.max_memory != 0 and (p.evicts or p.denyoom[index]) and memory_used() > p.max_memory):
-        return False
+        return -1
     h = &hot_commands[index]
     if ts_unlikely(p.reads_cold) and not h.writes:
-        return False
+        return -1
     if q.argc < h.least or q.argc > h.most or (h.writes and p.hold_writes):
-        return False
+        return -1
     if h.writes and ts_unlikely(p.writes_cold or p.interest.len != 0) and hot_is_heard(p, h, q):
-        return False
+        return -1
     r.odd = False
-    if ts_unlikely(q.argc > LONG_ARGS):
-        start = ts_now_ns()
     if h.run(r) != H_DONE:
         r.out.len = before
+        return -1
+    return index
+
+cdef inline bint conn_hot(conn_t* c, run_t* r) noexcept nogil:
+    """The same, and count it as one command of a batch. False: it is cold."""
+    cdef plane_t* p = c.plane
+    cdef uint64_t start = 0
+    cdef int index
+    if ts_unlikely(r.input.argc > LONG_ARGS):
+        start = ts_now_ns()
+    index = conn_try(c, r)
+    if index < 0:
         return False
     if ts_unlikely(start != 0 and p.slow_us >= 0):
         start = (ts_now_ns() - start) // 1000
         if <int64_t>start >= p.slow_us:
-            slow_note(c, q, start)
+            slow_note(c, r.input, start)
     if p.tally[index] == 0:
         p.touched[p.touched_len] = <uint8_t>index
         p.touched_len += 1
@@ -325,17 +340,13 @@ def spread_of(uint64_t ns, /):
     return spread_at(ns)
 
 
-cdef void plane_spread(plane_t* p, uint64_t each) noexcept nogil:
-    """The commands of a batch took `each` ns."""
-    cdef uint32_t i, k, at = spread_at(each)
-    for i in range(p.touched_len):
-        k = p.touched[i]
-        if p.spread[k] == NULL:
-            p.spread[k] = <uint64_t*>malloc(SPREAD * sizeof(uint64_t))
-            if p.spread[k] == NULL:
-                continue
-            memset(p.spread[k], 0, SPREAD * sizeof(uint64_t))
-        p.spread[k][at] += p.tally[k]
+cdef void plane_spread(plane_t* p, uint32_t index, uint64_t each, uint32_t n) noexcept nogil:
+    """A command took `each` ns, n times."""
+    if p.spread[index] == NULL:
+        p.spread[index] = <uint64_t*>calloc(SPREAD, sizeof(uint64_t))
+        if p.spread[index] == NULL:
+            return
+    p.spread[index][spread_at(each)] += n
 
 cdef void plane_account(plane_t* p, uint64_t nanos, uint64_t total) noexcept nogil:
     """Spread the time of a batch over the commands that ran in it. Where none did, what is touched belongs to a batch
@@ -344,15 +355,25 @@ cdef void plane_account(plane_t* p, uint64_t nanos, uint64_t total) noexcept nog
     cdef uint32_t i, k
     if total == 0:
         return
-    if p.spreads:
-        plane_spread(p, nanos // total)
     for i in range(p.touched_len):
         k = p.touched[i]
+        if p.spreads:
+            plane_spread(p, k, nanos // total, p.tally[k])
         p.calls[k] += p.tally[k]
         p.nanos[k] += nanos * p.tally[k] // total
         p.tally[k] = 0
     p.touched_len = 0
     p.commands += total
+    scratch_trim(&p.row)
+    scratch_trim(&p.copy)
+
+cdef void plane_count(plane_t* p, uint32_t index, uint64_t nanos) noexcept nogil:
+    """Count one command by itself, inside of whatever runs."""
+    if p.spreads:
+        plane_spread(p, index, nanos, 1)
+    p.calls[index] += 1
+    p.nanos[index] += nanos
+    p.commands += 1
     scratch_trim(&p.row)
     scratch_trim(&p.copy)
 
@@ -450,6 +471,7 @@ cdef class Plane:
     cdef object room_view
     # -- of commands that Python carries out: see direct.pxi
     cdef public dict direct         # name as it was written -> Direct, or the same of its subcommands
+    cdef public Calls calls         # of scripts; None until there are any
     cdef public dict ready          # keys that were touched and are waited for (tsunami_server.signals)
     cdef public object messages     # knows whose command runs (tsunami_server.pubsub)
     cdef public bint attentive      # every command is looked at: somebody wants to hear of what is due
@@ -848,9 +870,9 @@ cdef int fan_out(list conns, Push push) except -1:
             c = &(<Conn?>item).c
             if c.closing or c.deaf:
                 continue
-            o = &spelled[c.resp - 2]
+            o = &spelled[conn_speaks(c) - 2]
             if o.len == 0:
-                out_reply(o, push, c.resp)
+                out_reply(o, push, conn_speaks(c))
                 if o.failed:
                     raise MemoryError
             if c.multi.running:
@@ -953,6 +975,11 @@ cdef class Conn:
         if value != 2 and value != 3:
             raise ValueError(f"resp {value}: it is 2 or 3")
         self.c.resp = value
+
+    @property
+    def speaks(self):
+        """The version of RESP that the client speaks: another than `resp` while a script of its own has that."""
+        return conn_speaks(&self.c)
 
     @property
     def authenticated(self):
@@ -1075,9 +1102,13 @@ cdef class Conn:
         if not self.c.cold:
             raise RuntimeError("no cold command stands first: run() has not answered COLD")
         argv = input_argv(&self.c.input)
-        self.cold_word = argv[0]
-        self.c.last_hot = -1
+        self.met(argv[0])
         return argv
+
+    cdef void met(self, bytes word) noexcept:
+        """The cold command that stands first has this name."""
+        self.cold_word = word
+        self.c.last_hot = -1
 
     def done(self):
         """The cold command is answered: go on behind it."""
@@ -1102,11 +1133,25 @@ cdef class Conn:
         """Append a reply, in its version of RESP, unless CLIENT REPLY forbids it. TypeError: as encode()."""
         if type(reply) is Raw and not (<Raw>reply).data:
             return
-        if self.c.replies != 1:
-            if self.c.replies == 2:
-                self.c.replies = 1
+        if self.is_mute():
             return
         self._append(reply, self.c.resp)
+
+    cdef int spelled(self, const out_t* reply) except -1:
+        """As write, of what is RESP already."""
+        if self.is_mute() or self.c.closing or self.c.deaf:
+            return 0
+        conn_pack(&self.c)
+        out_bytes(&self.c.out, reply.data, reply.len)
+        conn_limit(&self.c)
+        return 0
+
+    cdef bint is_mute(self) noexcept:
+        """Does CLIENT REPLY take back the reply that comes now?"""
+        cdef bint mute = self.c.replies != 1
+        if self.c.replies == 2:
+            self.c.replies = 1
+        return mute
 
     def push(self, Push reply not None, int resp=0, /):
         """Append a message that no request asked for, in this version of RESP (0: the connection's).
@@ -1115,7 +1160,7 @@ cdef class Conn:
         runs on the same thread as they.
         """
         if resp == 0:
-            resp = self.c.resp
+            resp = conn_speaks(&self.c)
         if self.c.multi.running and not self.c.closing and not self.c.deaf:
             out_reply(&self.c.multi.late, reply, resp)      # behind the reply of EXEC
         else:

@@ -54,7 +54,7 @@ cdef int hot_publish(run_t* r) noexcept nogil:
         conn_pack(c)
         at = c.out.len
         out_bytes(&c.out, o.data, o.len)
-        if c.resp >= 3 and not c.out.failed:
+        if conn_speaks(c) >= 3 and not c.out.failed:
             c.out.data[at] = c'>'       # in RESP3 it is a push, and nothing else is different
         conn_limit(c)
         plane_wake(p, c)
