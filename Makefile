@@ -101,7 +101,7 @@ build/node/stamp: tests/node/package.json | $(STAMPS)/peers
 build/path: $(STAMPS)/venv
 	@mkdir -p $@ && ln -sfn ../../tsunami $@/tsunami && ln -sfn ../../server $@/tsunami_server
 
-build/asan.stamp: $(STAMPS)/link $(ENGINE) $(wildcard tsunami/* server/*.py server/commands/*.py)
+build/asan.stamp: $(STAMPS)/link $(ENGINE) $(wildcard tsunami/* server/*.py server/*/*.py)
 	$(SAY) "building for the address and undefined-behaviour sanitizers, in build/asan"
 	@TSUNAMI_SANITIZE=address $(BIN)/python setup.py -q build --build-base build/asan --build-lib build/asan/lib
 	@touch $@
@@ -121,7 +121,7 @@ build/tsan/site: build/tsan-python/bin/python3 $(STAMPS)/link
 	@find $@/Cython/Includes -exec touch -d @0 {} +
 	@touch $@
 
-build/tsan.stamp: build/tsan/site $(STAMPS)/engine $(wildcard tsunami/* server/*.py server/commands/*.py)
+build/tsan.stamp: build/tsan/site $(STAMPS)/engine $(wildcard tsunami/* server/*.py server/*/*.py)
 	$(SAY) "building for the thread sanitizer, in build/tsan"
 	@TSUNAMI_SANITIZE=thread TSAN_OPTIONS=report_bugs=0 PYTHONPATH=build/tsan/site build/tsan-python/bin/python3 \
 		setup.py -q build --build-base build/tsan --build-lib build/tsan/lib

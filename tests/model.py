@@ -146,12 +146,20 @@ class Select:
 class Model:
     """One table."""
 
-    def __init__(self, type: str = "set", *, keypos: int = 0, place: Callable[[Any], Any] | None = None) -> None:
+    def __init__(
+        self,
+        type: str = "set",
+        *,
+        keypos: int = 0,
+        place: Callable[[Any], Any] | None = None,
+        by_key: Callable[[Any], bool] = lambda spec: False,
+    ) -> None:
         self.type = type
         self.keypos = keypos
         self.bag = type in ("bag", "duplicate_bag")
         self.ordered = type == "ordered_set"
         self.place = place or (Ordered if self.ordered else Exact)
+        self.by_key = by_key
         self.rows: SortedDict[Any, list[Row]] = SortedDict()
         self.serials: dict[Any, list[int]] = {}
         self.count = itertools.count()
@@ -548,10 +556,14 @@ class Model:
             raise BadArgument(str(mistake)) from None
 
     def _results(self, what: Select, behind: ModelCursor | None = None) -> Iterator[tuple[Any, int, tuple[Any]]]:
-        """Place, serial number and result of every row that is selected, in the order of the walk."""
-        backwards = what.backwards and self.ordered
-        for place in list(reversed(self.rows) if backwards else self.rows):
-            if behind is not None and (place > behind.place if backwards else place < behind.place):
+        """Place, serial number and result of every row that is selected, in the order of the walk: a hash table's own,
+        or that of the keys that the match spec names."""
+        by_key = not self.ordered and self.by_key(what.spec)
+        backwards = what.backwards and (self.ordered or by_key)
+        stands: Callable[[Any], Any] = (lambda place: place[1]) if by_key else (lambda place: place)
+        for place in sorted(self.rows, key=stands, reverse=backwards):
+            here = stands(place)
+            if behind is not None and (here > stands(behind.place) if backwards else here < stands(behind.place)):
                 continue
             for row, serial in list(zip(self.rows[place], self.serials[place], strict=True)):
                 if behind is not None and place == behind.place and (not self.bag or serial <= behind.serial):

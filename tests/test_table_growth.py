@@ -192,6 +192,18 @@ def test_clearing_and_filling_again_is_not_slower_each_time(kind: str) -> None:
 
 @pytest.mark.measures
 @every_type
+def test_filling_a_table_in_the_order_of_another_is_not_quadratic(kind: str) -> None:
+    def make(n: int) -> Callable[[], object]:
+        table = Table(kind, stripes=1)
+        table.insert([(key, key) for key in range(n)])
+        rows = table.tab2list()
+        return lambda: Table(kind, stripes=1).insert(rows)
+
+    assert scaling(make, 10_000) < 3.2
+
+
+@pytest.mark.measures
+@every_type
 def test_walking_is_not_quadratic(kind: str) -> None:
     def make(n: int) -> Callable[[], object]:
         table = Table(kind)

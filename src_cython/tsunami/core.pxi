@@ -2333,6 +2333,7 @@ def keyspace(db=0, /):
         if _keyspaces[db] is None:
             table = Table("set")
             table.t.stamped = True
+            table_alike(table.t)
             table._name = Atom(f"keyspace {db}")
             _keyspaces[db] = table
     return _keyspaces[db]
@@ -2463,6 +2464,11 @@ def commit(checks, puts, erases, /):
     if st != ST_OK:
         raise fail((before.tables + after.tables)[0], st, "commit")
     return True
+
+
+def walk_place(Table table not None, uint64_t hash, /):
+    """Where a key with this exact_hash() stands in a walk of a hash table: for tests."""
+    return hash_place(&table.t.place, hash)
 
 
 def scan(Table table not None, cursor, count, /):
@@ -2794,11 +2800,11 @@ def expire(Table table not None, now_ms, budget=1 << 20, /):
 def _knobs(**settings):
     """Set test knobs; returns their values before."""
     global knob_load_num, knob_move, knob_min_bits, knob_clock, knob_hash_bits, knob_scan_rows, knob_default_stripes
-    global knob_select_rows
+    global knob_select_rows, knob_spread
     cdef dict before = {
         "slab": knob_slab, "load": knob_load_num, "move": knob_move, "map_bits": knob_min_bits, "clock_ms": knob_clock,
         "hash_bits": knob_hash_bits, "scan_rows": knob_scan_rows, "stripes": knob_default_stripes,
-        "select_rows": knob_select_rows,
+        "select_rows": knob_select_rows, "spread": knob_spread,
     }
     for name in settings:
         if name not in before:
@@ -2822,6 +2828,7 @@ def _knobs(**settings):
     knob_scan_rows = knobs["scan_rows"]
     knob_select_rows = knobs["select_rows"]
     knob_default_stripes = knobs["stripes"]
+    knob_spread = knobs["spread"]
     return before
 
 

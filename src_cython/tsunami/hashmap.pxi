@@ -7,7 +7,7 @@
 #              | pointer (48 bits)                | fragment   | d      |        0: empty
 #              +----------------------------------+------------+--------+
 #     pointer  of the row; with its lowest bit set, of a group_t
-#     hash     of the key, its stripe bits shifted out:  | bits: home bucket | 12 bits: fragment | the rest |
+#     hash     of the key, spread, its stripe bits shifted out:  | bits: home bucket | 12 bits: fragment | the rest |
 #     d        how many buckets behind its home the slot stands; 15 means 15 or more (then the row's key is asked)
 #
 # A key stands in its home bucket or, where that was full, in the first bucket behind it that had room (cyclically).
@@ -29,6 +29,11 @@
 #    key's hash tells where it is, so a lookup
 #    never searches two tables. Each insert and erase moves a few homes.
 # 4. At least one slot of a table is empty.
+#
+# **Spread.** If two tables placed their keys alike, filling one in the order of the other (a copy, a file that is read)
+# would fill its homes from the front, one long run of full buckets through which each insertion had to go: quadratic.
+# So each table multiplies hashes by an odd number of its own, which keeps different hashes different and gives each table
+# an order of its own.
 #
 # Not here: locks, tables, values. The caller holds the stripe.
 
@@ -57,6 +62,11 @@ cdef struct side_t:
     uint64_t* slots         # aligned to a cache line
     uint32_t bits           # there are 1 << bits buckets
 
+cdef struct place_hash_t:
+    # How a table places hashes.
+    uint64_t mask           # a knob: few bits make collisions common
+    uint64_t spread         # odd
+
 cdef struct map_t:
     side_t cur
     side_t nxt
@@ -64,7 +74,7 @@ cdef struct map_t:
     size_t count            # keys
     uint32_t stripe_bits
     uint32_t keypos
-    uint64_t hash_mask      # a knob: few bits make collisions common
+    place_hash_t place
     size_t spent            # bytes of both sides
 
 cdef struct entry_t:
@@ -105,8 +115,11 @@ cdef inline uint64_t* slot_row(uint64_t slot) noexcept nogil:
     g = slot_group(slot)
     return g.rows[g.first]
 
+cdef inline uint64_t hash_place(const place_hash_t* p, uint64_t hash) noexcept nogil:
+    return (hash & p.mask) * p.spread
+
 cdef inline uint64_t map_local(const map_t* m, uint64_t hash) noexcept nogil:
-    return (hash & m.hash_mask) << m.stripe_bits
+    return hash_place(&m.place, hash) << m.stripe_bits
 
 cdef inline uint64_t map_row_hash(const map_t* m, const uint64_t* row) noexcept nogil:
     return map_local(m, term_hash(row[1 + m.keypos], <const char*>row))
@@ -146,12 +159,12 @@ cdef void side_close(side_t* s) noexcept nogil:
     s.slots = NULL
     s.bits = 0
 
-cdef void map_open(map_t* m, uint32_t stripe_bits, uint32_t keypos, uint64_t hash_mask) noexcept nogil:
+cdef void map_open(map_t* m, uint32_t stripe_bits, uint32_t keypos, const place_hash_t* place) noexcept nogil:
     memset(m, 0, sizeof(map_t))
     m.cur.slots = nothing
     m.stripe_bits = stripe_bits
     m.keypos = keypos
-    m.hash_mask = hash_mask
+    m.place = place[0]
 
 cdef void map_reset(map_t* m) noexcept nogil:
     """Empty: the sides are somebody else's now. The three constants are not written, for prefetches read them without

@@ -156,7 +156,7 @@ cdef struct table_t:
     bint stamped            # rows carry the time of their last access
     uint64_t fixed          # fixations in force
     uint64_t steady         # walks in pieces under way that need the groups of a bag to keep their positions
-    uint64_t hash_mask
+    place_hash_t place
     uint64_t slot_bits      # the numbering of slots, frozen while fixed
     objects_t objects
     # the registry of names, guarded by names.lock
@@ -179,6 +179,7 @@ cdef names_t names
 cdef uint32_t trash_waits = 0           # some table has trash; for those who let rows go without the GIL
 cdef uint64_t table_ids = 0
 cdef uint64_t knob_clock = 0            # ms: the time, for tests of deadlines; 0: the clock
+cdef uint64_t knob_spread = 0           # 0: each new table has one of its own (hashmap.pxi)
 cdef uint32_t knob_hash_bits = 64       # significant bits of the hashes of new tables
 cdef uint32_t knob_scan_rows = 512      # rows copied out under one hold of a stripe
 cdef uint32_t knob_default_stripes = 0
@@ -532,7 +533,7 @@ cdef uint32_t bits_for(size_t n) noexcept nogil:
 
 cdef void stripe_open(table_t* t, stripe_t* s) noexcept nogil:
     """Empty, everything but the lock and alive."""
-    map_open(&s.map, t.stripe_bits, t.keypos, t.hash_mask)
+    map_open(&s.map, t.stripe_bits, t.keypos, &t.place)
     stripe_reset(s)
 
 cdef void stripe_reset(stripe_t* s) noexcept nogil:
@@ -578,11 +579,19 @@ cdef table_t* table_open(const methods_t* methods, uint32_t keypos, uint32_t str
     t.stripe_bits = stripe_bits
     held_add(table_struct_bytes(t))
     t.alive = 1
-    t.hash_mask = ~<uint64_t>0 if knob_hash_bits >= 64 else ~(~<uint64_t>0 >> knob_hash_bits)
+    t.place.mask = ~<uint64_t>0 if knob_hash_bits >= 64 else ~(~<uint64_t>0 >> knob_hash_bits)
+    t.place.spread = (knob_spread or hash_cell(t.id)) | 1
     for i in range(<size_t>1 << stripe_bits):
         t.stripes[i].alive = 1
         stripe_open(t, &t.stripes[i])
     return t
+
+cdef void table_alike(table_t* t) noexcept nogil:
+    """Place keys as all tables do of which this was said: these can be swapped. Before anybody knows the table."""
+    cdef size_t i
+    t.place.spread = 1
+    for i in range(table_stripes(t)):
+        stripe_open(t, &t.stripes[i])
 
 cdef void table_retain(table_t* t) noexcept nogil:
     refs_take(&t.refs)
@@ -601,7 +610,7 @@ cdef inline size_t table_stripes(const table_t* t) noexcept nogil:
     return <size_t>1 << t.stripe_bits
 
 cdef inline stripe_t* table_stripe(const table_t* t, uint64_t hash) noexcept nogil:
-    return &t.stripes[((hash & t.hash_mask) >> 1) >> (63 - t.stripe_bits)]
+    return &t.stripes[(hash_place(&t.place, hash) >> 1) >> (63 - t.stripe_bits)]
 
 cdef void lock_all(table_t* t) noexcept nogil:
     cdef size_t i = 0, n = table_stripes(t)

@@ -178,7 +178,7 @@ cdef int grave_add(table_t* t, stripe_t* s, const uint64_t* row) noexcept nogil:
         s.graves = <map_t*>stripe_block(s, sizeof(map_t))
         if s.graves == NULL:
             return ST_NO_MEMORY
-        map_open(s.graves, t.stripe_bits, 0, t.hash_mask)
+        map_open(s.graves, t.stripe_bits, 0, &t.place)
     if map_find(s.graves, &p, map_local(s.graves, p.hash)) != NULL:
         return ST_OK
     st = map_reserve(s.graves, 1)

@@ -297,7 +297,8 @@ cdef int table_swap(table_t* a, table_t* b) noexcept nogil:
     cdef table_t* second = b if a.id < b.id else a
     if a == b:
         return ST_OK
-    if a.methods != b.methods or a.stripe_bits != b.stripe_bits or a.keypos != b.keypos or a.hash_mask != b.hash_mask:
+    if (a.methods != b.methods or a.stripe_bits != b.stripe_bits or a.keypos != b.keypos
+            or a.place.mask != b.place.mask or a.place.spread != b.place.spread):
         return ST_TABLE_TYPE
     lock_both(first, second)
     if not (a.stripes[0].alive and b.stripes[0].alive):
