@@ -27,7 +27,7 @@ FLOORS: list[set[str]] = [
     {"tsunami._wire", "tsunami.cli"},
     {"tsunami_server.config", "tsunami_server.files", "tsunami_server.glob", "tsunami_server.command"},
     {f"tsunami_server.{name}" for name in ("arguments", "keyspace", "observe", "rules", "terms")},
-    {"tsunami_server.eviction", "tsunami_server.values.rows"},
+    {"tsunami_server.eviction"},
     {"tsunami_server.values.value", "tsunami_server.values.choice", "tsunami_server.scanning"},
     {f"tsunami_server.values.{kind}" for kind in ("hash", "set", "zset", "list", "stream")},
     {"tsunami_server.values.timed"},

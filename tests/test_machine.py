@@ -37,7 +37,6 @@ from model import Exact, Model, ModelCursor, exact_key, shown
 
 from tsunami import END_OF_TABLE, Atom, Table, TsunamiError, _core
 
-
 # Every example has new tables, and a failure must be found again: all of them place their keys alike.
 SPREAD = 0x9E3779B97F4A7C15
 

@@ -1,8 +1,6 @@
 """Values with parts: opened and stored by a Step, small and large, as both doors see them."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import islice
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +11,6 @@ from tsunami_server.command import CommandError
 from tsunami_server.shared import Shared
 from tsunami_server.signals import Signals
 from tsunami_server.values import Hash, List, Set, Step, Stream, Value, ZSet, kind_of, read
-from tsunami_server.values.rows import scattered
 
 LIMITS = {"hash-max-listpack-entries": 4, "hash-max-listpack-value": 8}
 
@@ -128,30 +125,6 @@ def test_kinds(row: tuple[object, ...] | None, kind: str) -> None:
 # ---- the rows of large values
 
 
-def table_of(size: int, extra: int = 0) -> Table:
-    """A table that has grown to `size + extra` rows, and shrunk to `size`."""
-    table = Table(stripes=1)
-    table.insert([(b"%d" % at, at) for at in range(size + extra)])
-    for at in range(size, size + extra):
-        table.delete(b"%d" % at)
-    return table
-
-
-@pytest.mark.parametrize("size, extra", [(0, 0), (1, 0), (2, 0), (9, 0), (100, 0), (1000, 0), (5000, 0), (300, 9000)])
-def test_scattered_gives_every_row_once(size: int, extra: int) -> None:
-    found = Counter[Row](scattered(table_of(size, extra)))
-    assert found == Counter[Row]([(b"%d" % at, at) for at in range(size)])
-
-
-def test_scattered_takes_rows_from_all_over_the_table() -> None:
-    """In the order of their hashes they would fill another table's slots from the front, in O(n^2)."""
-    table, eighth = table_of(8000), 1000
-    places = {row: at // eighth for at, row in enumerate(table.tab2list())}
-    found = Counter[int](places[row] for row in islice(scattered(table), eighth))
-    assert sorted(found) == list(range(8))
-    assert all(eighth // 16 < count < eighth // 4 for count in found.values())
-
-
 def large_hash() -> Value:
     value = Hash()
     value.enlarge()
@@ -196,7 +169,7 @@ def large_stream() -> Value:
 def rows_of(value: Value) -> tuple[object, list[Row], list[Row]]:
     large = value.large
     assert large is not None
-    return large.meta, large.rows.tab2list(), [] if large.order is None else large.order.tab2list()
+    return large.meta, sorted(large.rows.tab2list()), [] if large.order is None else large.order.tab2list()
 
 
 @pytest.mark.parametrize("make", [large_hash, large_set, large_zset, large_list, large_stream])

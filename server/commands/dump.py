@@ -80,7 +80,7 @@ def sections(data: bytes) -> Iterator[bytes]:
 
 
 def loaded(block: bytes) -> Table:
-    """The rows of a section, in the order of their keys, so that a hash table is well filled with them (rows.py)."""
+    """The rows of a section, in the order of their keys."""
     table = Table("ordered_set")
     _core.load_block(table, block)
     return table

@@ -20,7 +20,6 @@ from itertools import islice
 from typing import TypeVar
 
 from tsunami import Row, Table
-from tsunami_server.values.rows import scattered, slots_of
 
 T = TypeVar("T")
 
@@ -29,6 +28,25 @@ T = TypeVar("T")
 PATIENCE = 1_000
 # Above this share of the rows all are listed: one walk is cheaper than so many tries.
 SHARE = 8
+
+
+def slots_of(table: Table) -> int:
+    """How many slots a hash table of one stripe has: a power of two. They are equal ranges of hashes."""
+    count = 1
+    while count < len(table):
+        count *= 2
+    while count > 1 and not has_slot(table, count // 2):
+        count //= 2
+    while has_slot(table, count):
+        count *= 2
+    return count
+
+
+def has_slot(table: Table, index: int) -> bool:
+    try:
+        return isinstance(table.slot(index), list)
+    except ValueError:  # behind the end
+        return False
 
 
 def random_rows(table: Table) -> Iterator[Row]:
@@ -44,7 +62,7 @@ def random_rows(table: Table) -> Iterator[Row]:
         if random.random() * bound < len(rows):
             misses = 0
             yield random.choice(rows)
-    rows = list(scattered(table))
+    rows = table.tab2list()
     while rows:
         yield random.choice(rows)
 
@@ -57,14 +75,14 @@ def different_rows(table: Table, count: int) -> list[Row]:
             chosen[row[0]] = row
             if len(chosen) == count:
                 return list(chosen.values())
-    rows = list(scattered(table)) if count else []
+    rows = table.tab2list() if count else []
     return random.sample(rows, min(count, len(rows)))
 
 
 def any_rows(table: Table, count: int) -> list[Row]:
     """So many rows at random, of which the same may come again; none if the table is empty."""
     if count * SHARE >= len(table):
-        rows = list(scattered(table))
+        rows = table.tab2list()
         return random.choices(rows, k=count) if rows else []
     return list(islice(random_rows(table), count))
 

@@ -21,8 +21,7 @@ from tsunami import Row, Table, _core, _wire
 from tsunami._core import Collection
 from tsunami_server.keyspace import text_of
 from tsunami_server.values import choice
-from tsunami_server.values.rows import copied, scattered
-from tsunami_server.values.value import Limit, Value
+from tsunami_server.values.value import Limit, Value, copied
 
 
 class Hash(Value):
@@ -135,7 +134,7 @@ class Hash(Value):
             for field, value in self.small.items():
                 yield field, text_of(value)
         else:
-            for row in scattered(self.large.rows):
+            for row in self.large.rows:
                 yield text_of(row[0]), text_of(row[1])
 
     def scan(self, cursor: int, count: int) -> tuple[int, list[tuple[bytes, bytes]]]:

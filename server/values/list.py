@@ -18,8 +18,7 @@ from itertools import islice
 from tsunami import Table
 from tsunami._core import Collection
 from tsunami_server.keyspace import text_of
-from tsunami_server.values.rows import copied
-from tsunami_server.values.value import Limit, Value
+from tsunami_server.values.value import Limit, Value, copied
 
 STRIDE = 1 << 20
 SURROUNDINGS = 16  # elements that are moved at first, when a gap is full

@@ -17,8 +17,7 @@ from tsunami._core import Collection
 from tsunami_server.arguments import int64
 from tsunami_server.keyspace import text_of
 from tsunami_server.values import choice
-from tsunami_server.values.rows import MANY, copied, scattered
-from tsunami_server.values.value import Limit, Value
+from tsunami_server.values.value import MANY, Limit, Value, copied
 
 
 class Set(Value):
@@ -95,7 +94,7 @@ class Set(Value):
         if self.large is None:
             yield from self.small
         else:
-            for row in scattered(self.large.rows):
+            for row in self.large.rows:
                 yield text_of(row[0])
 
     def scan(self, cursor: int, count: int) -> tuple[int, list[bytes]]:

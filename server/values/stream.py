@@ -13,8 +13,7 @@ from typing import TypeAlias, cast
 from tsunami import END_OF_TABLE, Table
 from tsunami._core import Collection
 from tsunami_server.keyspace import text_of
-from tsunami_server.values.rows import copied
-from tsunami_server.values.value import STREAM, Limit, Value
+from tsunami_server.values.value import STREAM, Limit, Value, copied
 
 Id: TypeAlias = tuple[int, int]
 Entry: TypeAlias = tuple[Id, list[bytes]]

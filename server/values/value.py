@@ -1,12 +1,14 @@
 """What all values with parts have in common, and how the term in a row tells its type."""
 
 from collections.abc import Callable
-from typing import ClassVar, Self, TypeAlias
+from itertools import islice
+from typing import ClassVar, Final, Self, TypeAlias
 
-from tsunami import Row
+from tsunami import Row, Table
 from tsunami._core import Collection
 
 Limit: TypeAlias = Callable[[str], int]  # the number that a setting of the server has
+MANY: Final = 1024  # rows that are put into a table at once
 
 
 class Value:
@@ -76,3 +78,12 @@ def kind_of_term(term: object) -> str:
 
 
 STREAM = "stream"  # a small stream is a tuple that begins with this word
+
+
+def copied(table: Table) -> Table:
+    """Another table with the same rows, for a copy of a large value. Deadlines of rows are not copied. O(n)."""
+    copy = Table(table.type, stripes=1)
+    rows = iter(table)
+    while some := list(islice(rows, MANY)):
+        copy.insert(some)
+    return copy

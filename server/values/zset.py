@@ -27,8 +27,7 @@ from tsunami import Table, _core
 from tsunami._core import Collection
 from tsunami_server.command import CommandError
 from tsunami_server.keyspace import WRONG_TYPE, text_of
-from tsunami_server.values.rows import copied, scattered
-from tsunami_server.values.value import Limit, Value
+from tsunami_server.values.value import Limit, Value, copied
 
 Pair: TypeAlias = tuple[bytes, float]
 
@@ -188,7 +187,7 @@ class ZSet(Value):
         if self.large is None:
             yield from self.small.items()
         else:
-            for row in scattered(self.large.rows):
+            for row in self.large.rows:
                 yield text_of(row[0]), row[1]  # type: ignore[misc]
 
     def scan(self, cursor: int, count: int) -> tuple[int, list[Pair]]:
