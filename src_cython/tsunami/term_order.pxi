@@ -161,17 +161,21 @@ cdef void form_exponent(buf_t* out, int64_t e, int flip) noexcept nogil:
 
 cdef int form_number(buf_t* out, int tag, int flip, int64_t e, uint64_t mantissa) noexcept nogil:
     """A number whose mantissa, without the leading 1, fits a word; its highest bit is the word's."""
+    cdef char* p
     if buf_reserve(out, 1 + 6 + 10) != ST_OK:
         return ST_NO_MEMORY
     out.data[out.len] = <char>tag
     out.len += 1
     form_exponent(out, e, flip)
+    p = out.data + out.len
     while True:
-        out.data[out.len] = <char>((mantissa >> 57 << 1 | (1 if mantissa << 7 else 0)) ^ flip)
-        out.len += 1
+        p[0] = <char>((mantissa >> 57 << 1 | (1 if mantissa << 7 else 0)) ^ flip)
+        p += 1
         mantissa <<= 7
         if not mantissa:
-            return ST_OK
+            break
+    out.len = <size_t>(p - out.data)
+    return ST_OK
 
 
 cdef int form_int(buf_t* out, int64_t value) noexcept nogil:

@@ -332,10 +332,12 @@ cdef inline uint32_t* path_link(tree_t* t, path_t* path, size_t depth) noexcept 
 
 cdef inline void path_count(const tree_t* t, path_t* path, size_t depth, uint32_t more) noexcept nogil:
     """So many nodes more below the first `depth` nodes of the path (fewer, modulo 2^32)."""
-    cdef const arena_t* a = t.arena
+    cdef uint32_t** size = t.arena.size     # by itself: the compiler would load it anew after each store
+    cdef uint32_t node
     cdef size_t i
     for i in range(depth):
-        size_at(a, path.step[i].node)[0] += more
+        node = path.step[i].node
+        size[node >> NODE_BITS][node & (CHUNK_NODES - 1)] += more
 
 
 # ---- rotations
@@ -489,7 +491,7 @@ cdef int tree_reserve(tree_t* t, size_t n) noexcept nogil:
     return arena_reserve(t.arena, n)
 
 
-cdef void node_fill(tree_t* t, uint32_t node, uint64_t* row) noexcept nogil:
+cdef inline void node_fill(tree_t* t, uint32_t node, uint64_t* row) noexcept nogil:
     """A leaf."""
     cdef hot_t* h = node_hot(t.arena, node)
     h.word = 0
