@@ -286,14 +286,24 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         Setting("busy-reply-threshold", number(0, LONG_MAX), "5000", True,
                 "milliseconds after which a script can be killed and others are told BUSY", alias="lua-time-limit"),
         # -- what is kept on disk
-        Setting("save", save_points, "", True, "kept for tools that set it: there are no snapshots"),
-        Setting("repl-backlog-size", memory(1), str(MB), True, "kept for tools that set it: there are no replicas"),
-        Setting("replicaof", choice(""), "", False, "there is no replication", alias="slaveof"),
-        Setting("daemonize", choice("no"), "no", False, "it stays in the foreground"),
         Setting("appendonly", choice("no"), "no", False, "no log"),
+        Setting("save", save_points, "", True, "kept for tools that set it: there are no snapshots"),
+        *(Setting(name, yes_no, "yes", True, "kept for tools that set it: there are no snapshots")
+          for name in ("rdbcompression", "stop-writes-on-bgsave-error")),
+        Setting("sanitize-dump-payload", choice("no", "yes", "clients"), "no", True,
+                "kept for tools that set it: what RESTORE is given is always checked"),
+        Setting("appendfsync", choice("everysec", "always", "no"), "everysec", True,
+                "kept for tools that set it: there is no log"),
+        # -- other servers
+        Setting("repl-backlog-size", memory(1), str(MB), True, "kept for tools that set it: there are no replicas"),
+        *(Setting(f"replica-{what}", yes_no, "yes", True, "kept for tools that set it: there are no replicas",
+                  alias=f"slave-{what}")
+          for what in ("serve-stale-data", "read-only")),
+        Setting("replicaof", choice(""), "", False, "there is no replication", alias="slaveof"),
+        Setting("cluster-enabled", choice("no"), "no", False, "there is no cluster"),
         # -- what is watched
         Setting("slowlog-log-slower-than", number(-1, LONG_MAX), "10000", True, "microseconds; -1: log nothing"),
-        Setting("slowlog-max-len", number(0, (1 << 63) - 1), "128", True, "entries that SLOWLOG keeps"),
+        Setting("slowlog-max-len", number(0, LONG_MAX), "128", True, "entries that SLOWLOG keeps"),
         Setting("latency-monitor-threshold", number(0, LONG_MAX), "0", True, "milliseconds; 0: watch nothing"),
         Setting("latency-tracking", yes_no, "yes", True, "keep a histogram of each command's time"),
         Setting("latency-tracking-info-percentiles", percentiles, "50 99 99.9", True,
@@ -304,7 +314,9 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         Setting("log-format", choice("text", "json"), "text", False, "how a line of the log looks"),
         Setting("logfile", str, "", False, "file for the log; nothing: standard error"),
         Setting("loglevel", choice("debug", "verbose", "notice", "warning"), "notice", True, "what is logged"),
+        Setting("daemonize", choice("no"), "no", False, "it stays in the foreground"),
         Setting("hz", number(1, 500), "10", True, "how often a second idle and slow connections are looked for"),
+        Setting("dynamic-hz", yes_no, "yes", True, "kept for tools that set it: hz is always what it was set to"),
         Setting("shutdown-timeout", number(0, INT_MAX), "10", True,
                 "seconds in which clients may receive their last replies when the server stops"),
     )
