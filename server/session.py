@@ -556,7 +556,7 @@ class Session:
         if not specs:
             return
         if self.tracking is not None and self.tracking.remembers and "readonly" in command.flags:
-            keys = [key for key, flags in command.find_keys(argv) if "not_key" not in flags]
+            keys = [key for key, _ in command.find_keys(argv)]
             shared.tracking.remember(self, keys, self.setting("tracking-table-max-keys"))
         if shared.notifications.wants("n") and command.is_write:
             self._missing = {key for key, _ in command.find_keys(argv) if _core.entry(self.table, key) is None}
@@ -748,18 +748,14 @@ class Session:
 
     def _tell_monitors(self, command: Command, argv: list[bytes]) -> None:
         """Show a command to whoever reads along. Those of administrators are not for everybody's eyes."""
-        if "admin" not in command.flags:
-            where = (
-                b"lua"
-                if self.in_script
-                else b"unix:" + self.peer.removesuffix(":0").encode()
-                if self.unix
-                else self.peer.encode()
-            )
-            line = _wire.Raw(monitor_line(self.conn.db, where, without_passwords(command, argv), self.app.now_us()))
-            for session in list(self.app.shared.monitors.values()):
-                session.conn.write(line)
-                self.app.send_to(session)
+        if "admin" in command.flags:
+            return
+        where = "lua" if self.in_script else f"unix:{self.peer.removesuffix(':0')}" if self.unix else self.peer
+        shown = without_passwords(command, argv)
+        line = _wire.Raw(monitor_line(self.conn.db, where.encode(), shown, self.app.now_us()))
+        for session in list(self.app.shared.monitors.values()):
+            session.conn.write(line)
+            self.app.send_to(session)
 
     def note_slow(self, command: Command, argv: list[bytes], usec: int, /) -> None:
         """SLOWLOG and LATENCY, of what took plane.note_us or longer.

@@ -1,11 +1,11 @@
 """CLIENT: who is connected, and what to do about it."""
 
 from collections.abc import Iterable
-from typing import Literal, cast
+from typing import cast
 
 from tsunami._wire import OK, Verbatim
 from tsunami_server.arguments import SYNTAX, int64, integer, timeout_ms
-from tsunami_server.command import HELP, CommandError, Reply, add_help, command, container, printable
+from tsunami_server.command import HELP, CommandError, Reply, add_help, command, container, printable, wrong_number
 from tsunami_server.commands.connection import check_name
 from tsunami_server.session import NO_REPLY, Session
 from tsunami_server.shared import PauseMode
@@ -25,21 +25,30 @@ CLIENT_TYPES = {
 container("CLIENT", group="connection", since="2.4.0", summary="Commands on client connections.")
 
 
+def flags_of(session: Session) -> str:
+    """What a connection is and does, a letter for each, as CLIENT LIST shows it."""
+    shared, tracking = session.app.shared, session.tracking
+    letters = {
+        "O": session.id in shared.monitors,
+        "P": session.conn.subscribed,
+        "t": tracking is not None,
+        "R": tracking is not None and tracking.broken,
+        "B": tracking is not None and tracking.bcast,
+        "U": session.unix,
+        "e": session.no_evict,
+        "T": session.no_touch,
+        "b": shared.blocking.is_blocked(session),
+        "x": session.conn.multi >= 0,
+        "d": session.watch_broken,
+        "c": session.closing,
+    }
+    return "".join(letter for letter, holds in letters.items() if holds) or "N"
+
+
 def describe(session: Session) -> str:
     """One line of CLIENT LIST. What Tsunami has no notion of is 0, and so is what it does not measure."""
     conn, now_ms = session.conn, session.app.now_ms()
-    options = session.tracking
-    flags = "O" if session.id in session.app.shared.monitors else ""
-    flags += "P" if conn.subscribed else ""
-    if options is not None:
-        flags += "t" + "R" * options.broken + "B" * options.bcast
-    flags += "U" if session.unix else ""
-    flags += "e" if session.no_evict else ""
-    flags += "T" if session.no_touch else ""
-    flags += "b" if session.app.shared.blocking.is_blocked(session) else ""
-    flags += "x" if conn.multi >= 0 else ""
-    flags += "d" if session.watch_broken else ""
-    flags += "c" if session.closing else ""
+    tracking = session.tracking
     fields = {
         "id": session.id,
         "addr": session.peer,
@@ -48,7 +57,7 @@ def describe(session: Session) -> str:
         "name": session.name.decode(),
         "age": max(now_ms - conn.created_ms, 0) // 1000,
         "idle": max(now_ms - conn.active_ms, 0) // 1000,
-        "flags": flags or "N",
+        "flags": flags_of(session),
         "db": conn.db,
         "sub": len(session.subscriptions.channel),
         "psub": len(session.subscriptions.pattern),
@@ -67,7 +76,7 @@ def describe(session: Session) -> str:
         "events": "r",
         "cmd": last_command(session),
         "user": printable(session.user.name),
-        "redir": -1 if options is None else options.redirect,
+        "redir": -1 if tracking is None else tracking.redirect,
         "resp": conn.resp,
         "lib-name": session.lib_name.decode(),
         "lib-ver": session.lib_ver.decode(),
@@ -219,11 +228,11 @@ def client_reply(session: Session, args: list[bytes]) -> Reply:
 def client_pause(session: Session, args: list[bytes]) -> Reply:
     mode: PauseMode = "all"
     if len(args) > 2:
-        raise CommandError("ERR wrong number of arguments for 'client|pause' command")
+        raise wrong_number("client|pause")
     if len(args) == 2:
         if args[1].upper() not in (b"WRITE", b"ALL"):
             raise CommandError("ERR CLIENT PAUSE mode must be WRITE or ALL")
-        mode = cast(Literal["write", "all"], args[1].lower().decode())
+        mode = "write" if args[1].upper() == b"WRITE" else "all"
     app = session.app
     app.shared.pause(app.plane, mode, app.now_ms(), timeout_ms(args[0]))
     return OK
