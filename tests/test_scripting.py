@@ -390,6 +390,15 @@ def test_a_read_only_script_sends_no_messages(server: Any, call: tuple[str, str,
 
 
 @pytest.mark.peer("redis-server")
+def test_a_script_does_not_read_streams_with_block(client: Client) -> None:
+    client("XADD", "s", "1-1", "f", "v")
+    refused = "ERR xread command is not allowed with BLOCK option from scripts"
+    assert ("$", refused.encode()) == client(
+        "EVAL", "return redis.pcall('xread', 'block', 0, 'streams', 's', '$').err", 0
+    )
+    assert (":", 1) == client("EVAL", "return #redis.call('xread', 'streams', 's', '0')", 0)
+
+
 def test_a_script_sees_a_set_sorted_where_sort_does_not_sort(server: Any) -> None:
     scripts = [
         "return redis.call('sort', KEYS[1], 'by', '_')",

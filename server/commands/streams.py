@@ -386,6 +386,8 @@ def xread(session: Session, args: list[bytes]) -> Reply | Awaitable[Reply]:
             raise CommandError(SYNTAX)
         if word == b"COUNT":
             count = max(integer(args[at + 1]), 0) or None
+        elif session.in_script:
+            raise CommandError("ERR xread command is not allowed with BLOCK option from scripts")
         else:
             patience = timeout_ms(args[at + 1])
         at += 2
