@@ -97,6 +97,49 @@ def test_what_is_no_sorted_set_is_of_the_wrong_type(cold: Client, value: Any) ->
     assert repr(row("k")) == repr(value)
 
 
+KEPT = [0.0, -0.0, 1.0, -7.0, 2.5, 1e15, 2.0**53, -(2.0**53), 2.0**53 + 2, 1e300, math.inf, -math.inf]
+
+
+@pytest.mark.parametrize("how", ["native", "python", "enlarged"])
+def test_whole_scores_are_integers_in_the_rows_of_a_large_one_and_nowhere_else(
+    client: Client, resp3: Client, how: str
+) -> None:
+    client("CONFIG", "SET", "zset-max-listpack-entries", 128 if how == "enlarged" else 0)
+    client("ZADD", "z", 1, "first")
+    members = {f"member:{i}": score for i, score in enumerate(KEPT)}
+    for name, score in members.items():
+        text = format(score, ".17g") if math.isinf(score) or how != "native" else format(score, ".1f")
+        client("ZADD", "z", *(["CH"] if how == "python" else []), text, name)
+    if how == "enlarged":
+        members = {name: score or 0.0 for name, score in members.items()}  # no -0 in a small one
+        client("CONFIG", "SET", "zset-max-listpack-entries", 0)
+        client("ZADD", "z", 2, "last")
+    rows = dict(row("z").rows.tab2list())
+    for name, score in members.items():
+        held = rows[name.encode()]
+        assert type(held) is (int if abs(score) <= 2**53 and score.is_integer() and str(score) != "-0.0" else float)
+        assert str(float(held)) == str(score)
+    assert {type(score) for _, score in row("z").copy()} == {float}
+    large = ZSet(row("z"))
+    found = [*large.pairs(), *large.scan(0, 1000)[1], *large.slice(0, len(large)), ("", large.score(b"first"))]
+    assert {type(score) for _, score in found} == {float}
+    names = list(members)
+    assert [str(score) for score in resp3.value("ZMSCORE", "z", *names)] == [str(score) for score in members.values()]
+    assert resp3.value("ZPOPMAX", "z") == [names[KEPT.index(math.inf)].encode(), math.inf]
+
+
+def test_a_score_may_become_whole_and_cease_to_be(client: Client) -> None:
+    client("CONFIG", "SET", "zset-max-listpack-entries", 0)
+    client("ZADD", "z", 1, "a", 2, "a longer member, which stands behind the cells")
+    for name in ("a", "a longer member, which stands behind the cells"):
+        for score in (3, 3.5, 4, -0.5, 0, 2**53):
+            assert client.value("ZADD", "z", score, name) == 0
+            assert float(client.value("ZSCORE", "z", name)) == score
+            assert client.value("ZREVRANGEBYSCORE", "z", score, score)[0 if name > "a" else -1] == name.encode()
+    row("z").rows.check()
+    row("z").order.check()
+
+
 def test_a_score_of_minus_zero_is_kept_where_redis_keeps_it(client: Client) -> None:
     client("ZADD", "z", "-0", "a")
     assert client.value("ZSCORE", "z", "a") == b"0"

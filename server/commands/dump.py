@@ -166,9 +166,9 @@ def zset_of(rows: Table) -> ZSet:
     value = ZSet()
     value.enlarge()
     for member, score in rows:
-        if type(score) is not float or score != score:
+        if type(score) not in (float, int) or score != score:
             raise CommandError(BAD_DATA)
-        value.set(text_of(member), score)
+        value.set(text_of(member), float(score))  # type: ignore[arg-type]
     return value
 
 

@@ -1,7 +1,8 @@
 """Sorted sets: members, each with a score, in the order of the scores; equal scores in the order of the members' bytes.
 
 Small: a list of pairs (member, score), in order. Large: two tables, rows (member, score), and an ordered_set of rows
-(sort key,), whose ranks make every range a matter of O(log n).
+(sort key,), whose ranks make every range a matter of O(log n). Whole scores stand in those rows as integers, which take
+less room (`kept`); what comes out of here are floats.
 
 **Sort keys.** The score's eight bytes, changed so that they order as numbers do, then the member. So a score alone is
 the key before all of its members, and the next larger eight bytes the one behind them. -0 stands where 0 does: a score
@@ -21,6 +22,7 @@ import struct
 from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import islice
+from math import copysign
 from typing import TypeAlias
 
 from tsunami import Table, _core
@@ -31,6 +33,7 @@ from tsunami_server.values.value import Limit, Value, copied
 
 Pair: TypeAlias = tuple[bytes, float]
 
+_WHOLE = 1 << 53  # the whole numbers that doubles can tell apart
 _SIGN = 1 << 63
 _ALL = (1 << 64) - 1
 
@@ -71,7 +74,7 @@ class ZSet(Value):
         if self.large is None:
             return self.small.get(member)
         rows = self.large.rows.lookup(member)
-        return rows[0][1] if rows else None  # type: ignore[return-value]
+        return float(rows[0][1]) if rows else None  # type: ignore[arg-type]
 
     def set(self, member: bytes, score: float) -> None:
         """Give a member, new or not, this score."""
@@ -83,7 +86,7 @@ class ZSet(Value):
         old = self.score(member)
         if old is not None:
             self.large.order.delete(sort_key(old, member))
-        self.large.rows.insert((member, score))
+        self.large.rows.insert((member, kept(score)))
         self.large.order.insert((sort_key(score, member),))
 
     def remove(self, member: bytes) -> bool:
@@ -152,7 +155,7 @@ class ZSet(Value):
         score, member = score_of(key), key[8:]
         if score == 0:  # or -0
             assert self.large is not None
-            score = self.large.rows.lookup_element(member, 1)  # type: ignore[assignment]
+            score = float(self.large.rows.lookup_element(member, 1))  # type: ignore[arg-type]
         return member, score
 
     def remove_span(self, start: int, stop: int) -> int:
@@ -188,14 +191,14 @@ class ZSet(Value):
             yield from self.small.items()
         else:
             for row in self.large.rows:
-                yield text_of(row[0]), row[1]  # type: ignore[misc]
+                yield text_of(row[0]), float(row[1])  # type: ignore[arg-type]
 
     def scan(self, cursor: int, count: int) -> tuple[int, list[Pair]]:
         """Some of them and where to go on; a small one is given whole."""
         if self.large is None:
             return 0, self.slice(0, len(self))
         cursor, rows = _core.scan(self.large.rows, cursor, count)
-        return cursor, [(text_of(row[0]), row[1]) for row in rows]  # type: ignore[misc]
+        return cursor, [(text_of(row[0]), float(row[1])) for row in rows]  # type: ignore[arg-type]
 
     # -- forms
 
@@ -211,7 +214,7 @@ class ZSet(Value):
 
     def enlarge(self) -> None:
         rows, order = Table(stripes=1), Table("ordered_set")
-        rows.insert([(self._names.get(member, member), score) for member, score in self.small.items()])
+        rows.insert([(self._names.get(member, member), kept(score)) for member, score in self.small.items()])
         order.insert([(sort_key(score, member),) for score, member in self.ordered])
         self.large = Collection(self.kind, rows, order)
         self.small = {}
@@ -232,6 +235,16 @@ class ZSet(Value):
             other._names = dict(self._names)
             return other
         return ZSet(Collection(self.kind, copied(self.large.rows), copied(self.large.order)))
+
+
+# ---- scores
+
+
+def kept(score: float) -> float:
+    """As it stands in the rows of a large one: a whole number as an int, which takes less room there; -0 is none."""
+    score = float(score)
+    whole = score.is_integer() and abs(score) <= _WHOLE and (score != 0 or copysign(1, score) == 1)
+    return int(score) if whole else score
 
 
 # ---- sort keys

@@ -13,7 +13,8 @@
 #     set      rows: (member,)
 #     zset     rows: (member, score)         order: (sort key,), an ordered_set; the key is the score's 8 bytes in an
 #                                            order-preserving form, then the member: so scores order as numbers, equal
-#                                            ones by their members' bytes
+#                                            ones by their members' bytes. In the rows a whole score is an integer,
+#                                            which takes eight bytes less, or a float; -0.0 is a float
 #     list     rows: (position, element), an ordered_set
 #     stream   rows: ((ms, seq), fields), an ordered_set; `meta` is the rest of what a stream knows
 
@@ -74,7 +75,7 @@ cdef class Collection:
         if self.kind == "set":
             return {row[0] for row in rows}
         if self.kind == "zset":
-            return sorted(rows, key=_score_then_member)
+            return sorted([(member, float(score)) for member, score in rows], key=_score_then_member)
         if self.kind == "list":
             return [row[1] for row in rows]
         return rows

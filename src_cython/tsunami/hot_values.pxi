@@ -36,6 +36,7 @@ cdef enum:
 cdef int64_t LIST_STRIDE = 1 << 20      # between two positions of a large list
 
 cdef int64_t POSITION_MAX = 1 << 60     # beyond, positions are Python's
+cdef double SCORE_WHOLE = 9007199254740992.0    # 2^53: the whole numbers that doubles can tell apart
 cdef cell_t SET_NAME = atom_intern(b"set", 3)
 cdef cell_t NIL_ATOM = atom_intern(b"nil", 3)
 
@@ -1178,6 +1179,14 @@ cdef int hot_zrange(run_t* r) noexcept nogil:
 cdef int hot_zrevrange(run_t* r) noexcept nogil:
     return zset_range(r, 0)
 
+cdef int add_score(buf_t* b, size_t at, size_t i, double score) noexcept nogil:
+    """A score in a row of a large sorted set: whole numbers as integers, which have no body. -0 is none."""
+    cdef uint64_t bits = 0
+    memcpy(&bits, &score, 8)
+    if -SCORE_WHOLE <= score <= SCORE_WHOLE and score == <double><int64_t>score and bits != <uint64_t>1 << 63:
+        return row_add_int(b, at, i, <int64_t>score)
+    return add_float(b, at, i, score)
+
 cdef int edit_score(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadline) noexcept nogil:
     """A member of a large sorted set."""
     cdef value_t* v = <value_t*>ctx
@@ -1198,7 +1207,7 @@ cdef int edit_score(void* ctx, const uint64_t* old, buf_t* out, uint64_t* deadli
     if st == ST_OK:
         st = row_add_binary(out, at, 0, v.part, v.len, False)
     if st == ST_OK:
-        st = add_float(out, at, 1, v.score)
+        st = add_score(out, at, 1, v.score)
     return row_end(out, at) if st == ST_OK else st
 
 cdef int order_move(value_t* v, table_t* order) noexcept nogil:
