@@ -56,7 +56,7 @@ def test_every_value_comes_back(client: Client, kind: str, size: int) -> None:
     assert content(client, "copy") == before
     client("DEL", "k")
     assert client("RESTORE", "k", 0, payload) == ("+", "OK")
-    assert client.value("DUMP", "k") == client.value("DUMP", "copy")
+    assert content(client, "k") == before  # the payloads may differ: each table has its rows in an order of its own
 
 
 def test_scores_come_back_exactly(client: Client) -> None:
