@@ -30,10 +30,10 @@
 #    never searches two tables. Each insert and erase moves a few homes.
 # 4. At least one slot of a table is empty.
 #
-# **Spread.** If two tables placed their keys alike, filling one in the order of the other (a copy, a file that is read)
-# would fill its homes from the front, one long run of full buckets through which each insertion had to go: quadratic.
-# So each table multiplies hashes by an odd number of its own, which keeps different hashes different and gives each table
-# an order of its own.
+# **Spread.** If two tables placed their keys alike, filling one in the order of the other (a copy, a file that is
+# read) would fill its homes from the front, one long run of full buckets through which each insertion had to go:
+# quadratic. So each table multiplies hashes by an odd number of its own, which keeps different hashes different and
+# gives each table an order of its own.
 #
 # Not here: locks, tables, values. The caller holds the stripe.
 
