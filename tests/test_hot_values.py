@@ -327,9 +327,24 @@ def test_an_element_that_is_no_text_is_not_taken_out_natively(conn: _wire.Conn, 
     assert natively(conn, [b"LPOP", b"jobs"]) == b"$1\r\n0\r\n"
 
 
-def test_a_list_without_rows_or_of_another_type_is_left_to_python(conn: _wire.Conn) -> None:
-    for rows in (tsunami.Table("ordered_set"), tsunami.Table()):
-        tsunami.keyspace(0).insert(("odd", Collection("list", rows)))
-        for words in ([b"RPUSH", b"odd", b"x"], [b"LPOP", b"odd"]):
-            assert natively(conn, words) is None
-        rows.check()
+def test_a_list_without_rows_is_left_to_python(conn: _wire.Conn) -> None:
+    rows = tsunami.Table("ordered_set")
+    tsunami.keyspace(0).insert(("odd", Collection("list", rows)))
+    for words in ([b"RPUSH", b"odd", b"x"], [b"LPOP", b"odd"]):
+        assert natively(conn, words) is None
+    rows.check()
+
+
+def test_a_collection_has_the_tables_that_its_commands_rely_on() -> None:
+    plain, ordered, behind = tsunami.Table(), tsunami.Table("ordered_set"), tsunami.Table(keypos=1)
+    for kind, rows, order in [
+        ("list", plain, None), ("stream", plain, None), ("hash", ordered, None), ("set", ordered, None),
+        ("zset", plain, None), ("zset", ordered, ordered), ("zset", plain, plain), ("hash", plain, plain),
+        ("set", plain, ordered), ("list", ordered, ordered), ("hash", behind, None),
+        ("hash", tsunami.keyspace(1), None),
+    ]:  # fmt: skip
+        with pytest.raises(tsunami.BadArgument, match=f"of a {kind} this is"):
+            Collection(kind, rows, order)
+    with pytest.raises(TypeError):
+        Collection.__new__(Collection)
+    assert len(Collection("hash", plain, ordered)) == len(Collection("zset", plain, ordered)) == 0

@@ -43,9 +43,12 @@ cdef class Collection:
     cdef readonly Table order
     cdef public object meta
 
-    def __init__(self, str kind not None, Table rows not None, Table order=None, meta=None):
+    def __cinit__(self, str kind not None, Table rows not None, Table order=None, meta=None):
         if kind not in _kinds:
             raise BadArgument(f"{kind!r} is no type of collection: {', '.join(_kinds)}")
+        part_fits(kind, "rows", rows, "ordered_set" if kind in ("list", "stream") else "set")
+        if order is not None or kind == "zset":
+            part_fits(kind, "order", order, "ordered_set" if kind in ("hash", "zset") else None)
         self.inside.kind = _kinds.index(kind)
         self.inside.rows = rows.t
         self.inside.order = order.t if order is not None else NULL
@@ -79,6 +82,14 @@ cdef class Collection:
         if self.kind == "list":
             return [row[1] for row in rows]
         return rows
+
+
+cdef int part_fits(str kind, str name, Table table, str type) except -1:
+    """Commands rely on the tables' types, and lock them while they hold a keyspace. type None: there is to be none."""
+    if type is None or table is None or table.type != type or table.keypos != 0 or table.t.stamped:
+        wanted = "nothing" if type is None else f"a table of type {type!r}, its keys in front, and no keyspace"
+        raise BadArgument(f"{name}={table!r}: of a {kind} this is {wanted}")
+    return 0
 
 
 _kinds = ("hash", "set", "zset", "list", "stream")      # the order of c_kind_t
