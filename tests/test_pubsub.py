@@ -218,7 +218,7 @@ def test_a_listener_who_does_not_read_is_cut_off_at_the_hard_limit(io: str, resp
             assert publisher.value("PUBLISH", "x", "m") == 1
             assert quick.read()[1][2] == ("$", b"m")
             assert "client_output_buffer_limit_disconnections:1\r\n" in publisher.value("INFO", "stats").decode()
-        assert any("its output limit" in line for line in server.log)
+        wait_until(lambda: any("its output limit" in line for line in server.log), "the line in the log")
 
 
 @pytest.mark.parametrize("io", IO_KINDS)
