@@ -51,7 +51,7 @@ asan: build/asan.stamp $(STAMPS)/test $(STAMPS)/peers
 
 tsan: build/tsan.stamp
 	$(SAY) "running the threads' tests against the thread-sanitized build"
-	@tools/sanitized thread build/tsan-python/bin/python3 -m pytest --timeout 1800 -m "threads and not measures" $(TSAN_OMITS) $(ARGS)
+	@tools/sanitized thread build/tsan-python/bin/python3 -m pytest --timeout 1800 -m "threads and not measures" $(TSAN_TESTS) $(ARGS)
 
 docs: $(STAMPS)/engine $(STAMPS)/test $(STAMPS)/peers
 	$(SAY) "writing docs/commands.md, running the examples"
@@ -113,8 +113,9 @@ build/tsan-python/bin/python3: tools/tsan-python | $(STAMPS)/venv
 # The packages come as wheels through the normal Python: this one has no ssl. The C that it compiles has been generated
 # already, and must not look older than what this Cython includes: generating it here would take ten times as long.
 TSAN_NEEDS := cython "hypothesis<6.156" pytest pytest-benchmark pytest-timeout redis setuptools sortedcontainers
-# Tests that import these (_server does, too) are left out: there are no wheels of them for this Python.
-TSAN_OMITS = $(addprefix --ignore ,$(shell grep -lE '^(import|from) (hiredis|uvloop|_server|_applications)' tests/*.py))
+# Only files with tests of threads are read, which takes long enough; and of these not those that import what has no wheel
+# for this Python.
+TSAN_TESTS = $(shell grep -LE '^(import|from) (hiredis|uvloop)' $$(grep -lE 'mark\.threads' tests/test_*.py))
 build/tsan/site: build/tsan-python/bin/python3 $(STAMPS)/link
 	$(SAY) "installing what the tests of threads need, for that Python"
 	@$(PIP) --target $@ --implementation cp --python-version 3.13 --abi cp313t --abi none --only-binary :all: --upgrade $(TSAN_NEEDS)

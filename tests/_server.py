@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-import hiredis
 from _support import end, free_port, peer, wait_until
 
 IO_KINDS = ["native", "asyncio"] if sys.platform == "linux" else ["asyncio"]
@@ -32,6 +31,8 @@ class Wire:
         self.sock.connect(address)
         if not isinstance(address, str):
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        import hiredis  # here: tests of threads also run where there is none
+
         self.reader = hiredis.Reader(notEnoughData=Wire)
 
     def __enter__(self) -> "Wire":

@@ -9,6 +9,8 @@ import pytest
 import tsunami
 from tsunami import Table, _core
 
+pytestmark = pytest.mark.threads
+
 
 class Waiter:
     """Runs something in a thread of its own, and knows whether it has come back."""
@@ -152,9 +154,9 @@ def test_nobody_waits_for_the_gate_while_holding_a_lock() -> None:
     t = Table(stripes=16)
     with _core.hold(t, "k"):
         waiters = [
-            Waiter(lambda: t.insert([(i, "whole") for i in range(100)])),
+            Waiter(lambda: t.insert([(i, "whole") for i in ["k", *range(100)]])),
             Waiter(lambda: t.delete_all_objects()),
-            Waiter(lambda: _core.commit([], [(t, (i, 1), None) for i in range(50)], [])),
+            Waiter(lambda: _core.commit([], [(t, (i, 1), None) for i in ["k", *range(50)]], [])),
         ]
         assert all(waiter.waits() for waiter in waiters)
         with _core.hold(t):

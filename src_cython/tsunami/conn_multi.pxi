@@ -163,7 +163,8 @@ cdef bint conn_exec(conn_t* c, out_t* o, bint only_cold, run_t* outer) noexcept 
     if cold and outer != NULL:
         conn_after(c)
     gate_drop()
-    out_bytes(o, m.late.data, m.late.len)
+    if m.late.len:
+        out_bytes(o, m.late.data, m.late.len)
     multi_forget(m)
     c.plane.cold += cold
     if outer == NULL:
