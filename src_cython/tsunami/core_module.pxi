@@ -246,8 +246,8 @@ def expire(Table table not None, now_ms, budget=1 << 20, /):
 
 
 def _knobs(**settings):
-    """Set test knobs; returns their values before."""
-    global knob_load_num, knob_move, knob_min_bits, knob_clock, knob_hash_bits, knob_scan_rows, knob_default_stripes
+    """Set test knobs; returns their values before. While other threads are at work only the clock may be set."""
+    global knob_load_num, knob_move, knob_min_bits, knob_hash_bits, knob_scan_rows, knob_default_stripes
     global knob_select_rows, knob_spread
     cdef dict before = {
         "slab": knob_slab, "load": knob_load_num, "move": knob_move, "map_bits": knob_min_bits, "clock_ms": knob_clock,
@@ -268,10 +268,12 @@ def _knobs(**settings):
         raise BadArgument(f"{settings!r}: out of range")
     if knobs["slab"] != before["slab"]:
         raise BadArgument("the slab is chosen when the extension is built")
+    counter_store(&knob_clock, knobs["clock_ms"])
+    if set(settings) == {"clock_ms"}:
+        return before
     knob_load_num = knobs["load"]
     knob_move = knobs["move"]
     knob_min_bits = knobs["map_bits"]
-    knob_clock = knobs["clock_ms"]
     knob_hash_bits = knobs["hash_bits"]
     knob_scan_rows = knobs["scan_rows"]
     knob_select_rows = knobs["select_rows"]

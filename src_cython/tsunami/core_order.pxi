@@ -206,19 +206,25 @@ cdef class _Walk:
     cdef int fetch(self) except -1:
         """The next piece. If another thread has got on meanwhile, its piece is the one to go on with."""
         cdef place_t place
-        cdef uint64_t turn
+        cdef uint64_t turn = 0
+        cdef size_t budget = 0
         cdef _Piece piece = _Piece(self.table)
-        cdef int st
+        cdef int st = ST_OK
+        cdef bint needed
+        place_open(&place)
         with cython.critical_section(self):
-            turn = self.turn
-            st = place_copy(&place, &self.place)
+            needed = self.at >= self.piece.rows.buf.len
+            if needed:
+                turn = self.turn
+                budget = self.budget
+                st = place_copy(&place, &self.place)
+        if not needed:
+            return 0
         try:
             if st != ST_OK:
                 raise MemoryError
             self.table.may(RIGHT_READ)
-            walk_piece(
-                self.table, &self.span.span if self.span is not None else NULL, &place, self.budget, &piece.rows
-            )
+            walk_piece(self.table, &self.span.span if self.span is not None else NULL, &place, budget, &piece.rows)
             with cython.critical_section(self):
                 if self.turn == turn:
                     self.piece, piece = piece, self.piece

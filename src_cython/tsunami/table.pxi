@@ -204,15 +204,17 @@ cdef extern from *:
 
 cdef uint64_t clock_ms() noexcept nogil:
     cdef timespec ts
-    if knob_clock != 0:
-        return knob_clock
+    cdef uint64_t knob = counter_load(&knob_clock)
+    if knob != 0:
+        return knob
     clock_gettime(CLOCK_REALTIME, &ts)
     return <uint64_t>ts.tv_sec * 1000 + <uint64_t>ts.tv_nsec // 1000000
 
 cdef inline uint32_t clock_stamp() noexcept nogil:
     cdef timespec ts
-    if knob_clock != 0:
-        return <uint32_t>(knob_clock // 1000)
+    cdef uint64_t knob = counter_load(&knob_clock)
+    if knob != 0:
+        return <uint32_t>(knob // 1000)
     clock_gettime(TS_CLOCK_STAMP, &ts)
     return <uint32_t>ts.tv_sec
 

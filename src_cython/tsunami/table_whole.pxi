@@ -312,7 +312,7 @@ cdef int table_swap(table_t* a, table_t* b) noexcept nogil:
     ts_lock_release(&second.objects.lock)
     ts_lock_release(&first.objects.lock)
     for i in range(table_stripes(a)):
-        kept = a.stripes[i]
+        stripe_assume(&kept, &a.stripes[i])
         stripe_assume(&a.stripes[i], &b.stripes[i])
         stripe_assume(&b.stripes[i], &kept)
     unlock_all(second)
@@ -320,10 +320,19 @@ cdef int table_swap(table_t* a, table_t* b) noexcept nogil:
     return ST_OK
 
 cdef void objects_swap(objects_t* a, objects_t* b) noexcept nogil:
-    cdef objects_t kept = a[0]
-    cdef ts_lock_t lock_a = a.lock
-    cdef ts_lock_t lock_b = b.lock
-    a[0] = b[0]
-    b[0] = kept
-    a.lock = lock_a
-    b.lock = lock_b
+    cdef objects_t kept
+    objects_assume(&kept, a)
+    objects_assume(a, b)
+    objects_assume(b, &kept)
+
+cdef void objects_assume(objects_t* o, const objects_t* other) noexcept nogil:
+    """Everything but the lock."""
+    o.refs = other.refs
+    o.large = other.large
+    o.free = other.free
+    o.trash = other.trash
+    o.used = other.used
+    o.cap = other.cap
+    o.free_len = other.free_len
+    flag_store(&o.trash_len, other.trash_len)       # which is looked at without the lock
+    o.spent = other.spent
