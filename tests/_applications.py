@@ -10,6 +10,7 @@ A library that is missing is an error, not a reason to skip: `make test` install
 """
 
 import contextlib
+import gc
 import importlib
 import os
 import subprocess
@@ -35,11 +36,12 @@ def server() -> Iterator[Process]:
 
 
 @pytest.fixture
-def url(server: Process) -> str:
+def url(server: Process) -> Iterator[str]:
     """The address of an empty server."""
     with redis.Redis(port=server.port) as client:
         client.flushall()
-    return f"redis://127.0.0.1:{server.port}/0"
+    yield f"redis://127.0.0.1:{server.port}/0"
+    gc.collect()  # results of libraries that say good-bye to the server do so while it is there
 
 
 def environment(url: str) -> dict[str, str]:
